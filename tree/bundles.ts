@@ -1,0 +1,48 @@
+/**
+ * Entry bundles of C2SP tlog-tiles: the leaves of a level-0 tile, each as u16 big-endian length ‖ bytes (EB-1).
+ * The two bytes of length are framing; they are not hashed (EB-3).
+ */
+import { readU16, writeU16 } from './bytes.ts';
+
+/** Longest leaf that the framing can carry, in bytes (EB-2). */
+export const MAX_LEAF_SIZE = 65535;
+
+/** The bundle of these leaves. Throws a RangeError on a leaf over 65,535 bytes. */
+export function encodeBundle(leaves: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const leaf of leaves) {
+    if (leaf.length > MAX_LEAF_SIZE)
+      throw new RangeError(`a leaf has at most ${MAX_LEAF_SIZE} bytes, not ${leaf.length}`);
+    length += 2 + leaf.length;
+  }
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const leaf of leaves) {
+    writeU16(out, at, leaf.length);
+    out.set(leaf, at + 2);
+    at += 2 + leaf.length;
+  }
+  return out;
+}
+
+/** The leaves of a bundle that holds exactly `count`, as views. Throws a RangeError on anything short, long or trailing. */
+export function decodeBundle(bundle: Uint8Array, count: number): Uint8Array[] {
+  const leaves = decodePrefix(bundle, count);
+  let length = 0;
+  for (const leaf of leaves) length += 2 + leaf.length;
+  if (length !== bundle.length) throw new RangeError('bytes after the last entry of a bundle');
+  return leaves;
+}
+
+/** The first `count` leaves of a bundle that may hold more, as views. Throws a RangeError if there are fewer. */
+export function decodePrefix(bundle: Uint8Array, count: number): Uint8Array[] {
+  const leaves: Uint8Array[] = [];
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    const end = at + 2 + readU16(bundle, at);
+    if (end > bundle.length) throw new RangeError('truncated entry in a bundle');
+    leaves.push(bundle.subarray(at + 2, end));
+    at = end;
+  }
+  return leaves;
+}

@@ -1,0 +1,52 @@
+/**
+ * The two hashes of the tree (RFC 6962 §2.1), kept apart by type.
+ *
+ * A leaf hash and a node hash are both 32 bytes, and taking one for the other is the classic second-preimage hole. So both
+ * are branded, and they are minted here and in parsers only.
+ */
+import { sha256 } from '#sha256';
+
+declare const brand: unique symbol;
+
+/** SHA-256(0x00 ‖ leaf), 32 bytes. */
+export type LeafHash = Uint8Array & { readonly [brand]: 'leaf' };
+/** SHA-256(0x01 ‖ left ‖ right), 32 bytes. */
+export type NodeHash = Uint8Array & { readonly [brand]: 'node' };
+/** A hash at any level of the tree. The root hash of a tree with one leaf is its leaf hash. */
+export type TreeHash = LeafHash | NodeHash;
+
+/** Bytes in a hash. */
+export const HASH_SIZE = 32;
+
+/** Hash of one leaf (MT-2). The leaf may be empty. */
+export function leafHash(leaf: Uint8Array): LeafHash {
+  const bytes = new Uint8Array(1 + leaf.length);
+  bytes.set(leaf, 1);
+  return sha256(bytes) as LeafHash;
+}
+
+/** Hash of an inner node from its children (MT-3). */
+export function nodeHash(left: TreeHash, right: TreeHash): NodeHash {
+  const bytes = new Uint8Array(1 + 2 * HASH_SIZE);
+  bytes[0] = 1;
+  bytes.set(left, 1);
+  bytes.set(right, 1 + HASH_SIZE);
+  return sha256(bytes) as NodeHash;
+}
+
+/** Root hash of the empty tree: SHA-256 of nothing (MT-1). */
+export function emptyRoot(): NodeHash {
+  return sha256(new Uint8Array(0)) as NodeHash;
+}
+
+/** Brands 32 bytes that a parser read as a hash of the tree. Throws a RangeError on any other length. */
+export function asTreeHash(bytes: Uint8Array): NodeHash {
+  if (bytes.length !== HASH_SIZE) throw new RangeError(`a hash has ${HASH_SIZE} bytes, not ${bytes.length}`);
+  return bytes as NodeHash;
+}
+
+/** Brands 32 bytes that a parser read as a leaf hash. Throws a RangeError on any other length. */
+export function asLeafHash(bytes: Uint8Array): LeafHash {
+  if (bytes.length !== HASH_SIZE) throw new RangeError(`a hash has ${HASH_SIZE} bytes, not ${bytes.length}`);
+  return bytes as LeafHash;
+}
