@@ -1,23 +1,39 @@
 /**
  * The frontier of a tree: the roots of the perfect subtrees of its size, one for each one bit, the largest first (MT-7).
- * It is all that appending needs, and the root hash is a fold of it. Frontiers are values: every function returns a new one.
+ * It is all that appending needs, and the root hash is a fold of it. Frontiers are values: functions return a new one, but for the one that says otherwise.
  */
 import { emptyRoot, nodeHash, type TreeHash } from './hash.ts';
 import { popcount } from './positions.ts';
 
 export type Frontier = readonly TreeHash[];
 
-/** Frontier after one more leaf, or perfect subtree of 2^level leaves, at the right end (MT-6). `size` must divide by 2^level. */
-export function appendToFrontier(frontier: Frontier, size: number, hash: TreeHash, level = 0): TreeHash[] {
+/** Frontier of the tree of `treeSize` leaves after one more leaf (MT-6). */
+export function appendToFrontier(frontier: Frontier, treeSize: number, leafHash: TreeHash): TreeHash[] {
   const next = frontier.slice();
-  let top = hash;
-  for (let rest = size / 2 ** level; rest % 2 === 1; rest = (rest - 1) / 2) {
-    const left = next.pop();
+  pushToFrontier(next, treeSize, leafHash);
+  return next;
+}
+
+/**
+ * Appends one leaf to a frontier in place: for loops that own theirs. `onNode` hears of every perfect subtree that the leaf
+ * completes, the leaf itself included, so that whoever builds tiles gets their roots without hashing twice.
+ */
+export function pushToFrontier(
+  frontier: TreeHash[],
+  treeSize: number,
+  leafHash: TreeHash,
+  onNode?: (level: number, hash: TreeHash) => void,
+): void {
+  let top = leafHash;
+  let level = 0;
+  onNode?.(level, top);
+  for (let rest = treeSize; rest % 2 === 1; rest = (rest - 1) / 2) {
+    const left = frontier.pop();
     if (left === undefined) throw new Error('bug: frontier shorter than its size demands');
     top = nodeHash(left, top);
+    onNode?.(++level, top);
   }
-  next.push(top);
-  return next;
+  frontier.push(top);
 }
 
 /** Root hash of the tree: the frontier folded from the right (MT-6); of the empty one, SHA-256 of nothing. */

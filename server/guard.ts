@@ -1,0 +1,238 @@
+/**
+ * The guard: a second, separately synced record of the last promise, and the proof of who may make the next one.
+ *
+ * LevelDB can come back smaller than it was, or in the hands of two processes, without saying so. So after every commit, and
+ * before anybody hears of it, the guard records (n, hash of commit record n) and then reads back who owns it.
+ *
+ * The file has four blocks of 4,096 bytes, each written whole and ending its content in a SHA-256 of what precedes it:
+ *   0, 1  slots      "indelible guard 1" ‖ store id (32) ‖ u64 n ‖ hash of record n (32)      n goes to slot n mod 2
+ *   2     owner      "indelible owner 1" ‖ epoch (16 random bytes)                            claimed at each start
+ *   3     identity   "indelible inode 1" ‖ store id (32) ‖ u64 inode of this very file        written at init and adoption
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, fdatasync, fstatSync, openSync, readSync, write } from 'node:fs';
+import { mkdir, open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { sha256 } from '#sha256';
+import { LogError } from '../proofs/error.ts';
+import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
+
+const BLOCK = 4096;
+const BLOCKS = 4;
+const OWNER_BLOCK = 2;
+const IDENTITY_BLOCK = 3;
+const EPOCH_SIZE = 16;
+
+export type GuardErrorCode =
+  /** Another process has claimed this data directory since. */
+  | 'deposed'
+  /** The guard could not be written or read back: what it holds is unknown. */
+  | 'outcome_unknown'
+  /** The file is not a guard, or its blocks are damaged. */
+  | 'unreadable';
+
+export class GuardError extends LogError<GuardErrorCode> {}
+
+/** One slot: the last promise, or `undefined` where the slot is torn. */
+export interface Promised {
+  readonly n: number;
+  readonly recordHash: Uint8Array;
+}
+
+/** What sequencer and recovery need of a guard; the file below is one, tests bring others. */
+export interface Guard {
+  /** Records that commit n is about to be acknowledged, durably, then checks that this process is still the owner. */
+  promise(promised: Promised): Promise<void>;
+}
+
+export interface GuardContent {
+  readonly storeId: Uint8Array;
+  readonly slots: readonly [Promised | undefined, Promised | undefined];
+  /** Inode that the identity block names, `undefined` where that block is damaged. */
+  readonly inode: number | undefined;
+}
+
+function sealBlock(content: Uint8Array): Uint8Array {
+  const block = new Uint8Array(BLOCK);
+  block.set(content);
+  block.set(sha256(content), content.length);
+  return block;
+}
+
+function openBlock(block: Uint8Array, tag: string, size: number): Uint8Array | undefined {
+  const content = block.subarray(0, tag.length + size);
+  if (!equalBytes(content.subarray(0, tag.length), utf8(tag))) return undefined;
+  if (!equalBytes(sha256(content), block.subarray(content.length, content.length + 32))) return undefined;
+  return content.slice(tag.length);
+}
+
+const SLOT_TAG = 'indelible guard 1';
+const OWNER_TAG = 'indelible owner 1';
+const IDENTITY_TAG = 'indelible inode 1';
+
+function slotBlock(storeId: Uint8Array, { n, recordHash }: Promised): Uint8Array {
+  return sealBlock(concatBytes(utf8(SLOT_TAG), storeId, u64(n), recordHash));
+}
+
+function ownerBlock(epoch: Uint8Array): Uint8Array {
+  return sealBlock(concatBytes(utf8(OWNER_TAG), epoch));
+}
+
+function identityBlock(storeId: Uint8Array, inode: number): Uint8Array {
+  return sealBlock(concatBytes(utf8(IDENTITY_TAG), storeId, u64(inode)));
+}
+
+/**
+ * Makes a guard with both slots at 0, under a temporary name that is renamed into place, file and directory synced.
+ * Crash here: either no guard, and the next start is a first start again, or a whole one.
+ */
+export async function createGuard(path: string, storeId: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    const zero = { n: 0, recordHash: new Uint8Array(32) };
+    const { ino } = await file.stat();
+    const blocks = [
+      slotBlock(storeId, zero),
+      slotBlock(storeId, zero),
+      ownerBlock(randomBytes(EPOCH_SIZE)),
+      identityBlock(storeId, ino),
+    ];
+    await file.writeFile(concatBytes(...blocks));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+const writeAt = promisify(write) as (
+  fd: number,
+  data: Uint8Array,
+  offset: number,
+  length: number,
+  at: number,
+) => Promise<number | { bytesWritten: number }>;
+const syncData = promisify(fdatasync);
+
+/** The guard as a file. Reading it changes nothing; `claim` and `promise` write. */
+export class GuardFile implements Guard {
+  readonly path: string;
+  readonly #fd: number;
+  readonly #storeId: Uint8Array;
+  #epoch: Uint8Array | undefined;
+  #failure: GuardError | undefined;
+
+  private constructor(path: string, fd: number, storeId: Uint8Array) {
+    this.path = path;
+    this.#fd = fd;
+    this.#storeId = storeId;
+  }
+
+  /** Opens an existing guard. Throws a GuardError `unreadable` if both slots are damaged or it is not a guard at all. */
+  static open(path: string): { guard: GuardFile; content: GuardContent } {
+    const fd = openSync(path, constants.O_RDWR);
+    try {
+      const content = readContent(path, fd);
+      return { guard: new GuardFile(path, fd, content.storeId), content };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Inode of the file itself, to compare with the one that the identity block names. */
+  get inode(): number {
+    return fstatSync(this.#fd).ino;
+  }
+
+  /** Takes ownership: from here on every other process that owned it fails at its next promise. */
+  async claim(): Promise<void> {
+    this.#epoch = randomBytes(EPOCH_SIZE);
+    await this.#writeBlock(OWNER_BLOCK, ownerBlock(this.#epoch));
+    this.#checkOwner();
+  }
+
+  /** Makes this file, wherever it was copied to, the guard that its identity block names. */
+  async adoptInode(): Promise<void> {
+    await this.#writeBlock(IDENTITY_BLOCK, identityBlock(this.#storeId, this.inode));
+  }
+
+  async promise(promised: Promised): Promise<void> {
+    // Before as well as after: a process that was stopped for long must not overwrite its successor's slot if it can help it.
+    this.#checkOwner();
+    await this.#writeBlock(promised.n % 2, slotBlock(this.#storeId, promised));
+    this.#checkOwner();
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  async #writeBlock(index: number, block: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      const result = await writeAt(this.#fd, block, 0, BLOCK, index * BLOCK);
+      const written = typeof result === 'number' ? result : result.bytesWritten;
+      if (written !== BLOCK) throw new Error(`wrote ${written} of ${BLOCK} bytes`);
+      await syncData(this.#fd);
+    } catch (cause) {
+      this.#failure = new GuardError('outcome_unknown', `cannot write the guard ${this.path}: ${String(cause)}`, {
+        cause,
+      });
+      throw this.#failure;
+    }
+  }
+
+  #checkOwner(): void {
+    const epoch = openBlock(readBlock(this.#fd, OWNER_BLOCK), OWNER_TAG, EPOCH_SIZE);
+    if (this.#epoch === undefined || epoch === undefined || !equalBytes(epoch, this.#epoch)) {
+      throw new GuardError('deposed', `another process has taken over ${this.path}; this one must not go on`);
+    }
+  }
+}
+
+function readBlock(fd: number, index: number): Uint8Array {
+  const block = new Uint8Array(BLOCK);
+  // A few microseconds from the page cache; cheaper than a trip through the thread pool.
+  const read = readSync(fd, block, 0, BLOCK, index * BLOCK);
+  return read === BLOCK ? block : new Uint8Array(BLOCK);
+}
+
+function readContent(path: string, fd: number): GuardContent {
+  if (fstatSync(fd).size !== BLOCK * BLOCKS) throw new GuardError('unreadable', `${path} is not a guard: wrong size`);
+  const contents = [0, 1].map((index) => openBlock(readBlock(fd, index), SLOT_TAG, 32 + 8 + 32));
+  const identity = openBlock(readBlock(fd, IDENTITY_BLOCK), IDENTITY_TAG, 32 + 8);
+  const ids = [contents[0], contents[1], identity].filter((content) => content !== undefined);
+  const storeId = ids[0]?.slice(0, 32);
+  if (storeId === undefined || (contents[0] === undefined && contents[1] === undefined)) {
+    throw new GuardError('unreadable', `both slots of the guard ${path} are damaged`);
+  }
+  if (ids.some((content) => !equalBytes(content.subarray(0, 32), storeId))) {
+    throw new GuardError('unreadable', `the blocks of the guard ${path} belong to different stores`);
+  }
+  const slots = contents.map((content, index) => {
+    if (content === undefined) return undefined;
+    const promised = { n: readU64(content, 32), recordHash: content.slice(40, 72) };
+    // Slot n mod 2 holds n; both hold 0 after init.
+    return promised.n % 2 === index || promised.n === 0 ? promised : undefined;
+  });
+  return {
+    storeId,
+    slots: [slots[0], slots[1]],
+    inode: identity === undefined ? undefined : readU64(identity, 32),
+  };
+}

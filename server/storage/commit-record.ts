@@ -1,0 +1,128 @@
+/**
+ * Commit records: every commit carries one, chained to the one before, so that a database can say exactly how far it got.
+ *
+ * Layout, integers big-endian:
+ *   u8 format = 1 ‖ store id (32) ‖ u64 n ‖ hash of record n − 1 (32) ‖ u32 number of logs ‖ S (32) ‖ u16 changed logs,
+ *   then for each changed log: u8 length of the name ‖ name ‖ u64 tree size ‖ root hash (32).
+ * The hash of a record is SHA-256 of these bytes; before record 1 it is 32 zero bytes. S is the sum modulo 2^256, over all
+ * logs, of SHA-256(name ‖ u64 tree size ‖ root hash): one number that vouches for every log at the price of two hashes for
+ * each log that a commit changes.
+ */
+
+import { sha256 } from '#sha256';
+import {
+  concatBytes,
+  equalBytes,
+  fromUtf8,
+  readU16,
+  readU32,
+  readU64,
+  u64,
+  utf8,
+  writeU16,
+  writeU32,
+} from '../../tree/bytes.ts';
+import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
+
+const FORMAT = 1;
+const FIXED_SIZE = 1 + 32 + 8 + 32 + 4 + 32 + 2;
+
+/** Commit records that stay in the database. */
+export const RECORDS_KEPT = 1024;
+/** What stands for "hash of record n − 1" in record 1. */
+export const NO_RECORD_HASH: Uint8Array = new Uint8Array(HASH_SIZE);
+
+export interface LogHead {
+  readonly name: string;
+  readonly treeSize: number;
+  readonly rootHash: TreeHash;
+}
+
+export interface CommitRecord {
+  readonly storeId: Uint8Array;
+  readonly n: number;
+  readonly previous: Uint8Array;
+  readonly logCount: number;
+  readonly sum: Uint8Array;
+  readonly changed: readonly LogHead[];
+}
+
+export function encodeCommitRecord(record: CommitRecord): Uint8Array {
+  const head = new Uint8Array(FIXED_SIZE);
+  head[0] = FORMAT;
+  head.set(record.storeId, 1);
+  head.set(u64(record.n), 33);
+  head.set(record.previous, 41);
+  writeU32(head, 73, record.logCount);
+  head.set(record.sum, 77);
+  writeU16(head, 109, record.changed.length);
+  const logs = record.changed.map(({ name, treeSize, rootHash }) => {
+    const text = utf8(name);
+    return concatBytes(Uint8Array.of(text.length), text, u64(treeSize), rootHash);
+  });
+  return concatBytes(head, ...logs);
+}
+
+/** Reads a record. Throws a RangeError on anything that `encodeCommitRecord` would not have written. */
+export function parseCommitRecord(bytes: Uint8Array): CommitRecord {
+  if (bytes.length < FIXED_SIZE || bytes[0] !== FORMAT) throw new RangeError('not a commit record of format 1');
+  const changed: LogHead[] = [];
+  let at = FIXED_SIZE;
+  for (let i = readU16(bytes, 109); i > 0; i--) {
+    const nameEnd = at + 1 + (bytes[at] ?? 0);
+    if (nameEnd + 8 + HASH_SIZE > bytes.length) throw new RangeError('truncated commit record');
+    const name = fromUtf8(bytes.subarray(at + 1, nameEnd));
+    const rootHash = asTreeHash(bytes.slice(nameEnd + 8, nameEnd + 8 + HASH_SIZE));
+    changed.push({ name, treeSize: readU64(bytes, nameEnd), rootHash });
+    at = nameEnd + 8 + HASH_SIZE;
+  }
+  if (at !== bytes.length) throw new RangeError('bytes after the end of a commit record');
+  return {
+    storeId: bytes.slice(1, 33),
+    n: readU64(bytes, 33),
+    previous: bytes.slice(41, 73),
+    logCount: readU32(bytes, 73),
+    sum: bytes.slice(77, 109),
+    changed,
+  };
+}
+
+/** SHA-256 of a record's stored bytes. */
+export function commitRecordHash(bytes: Uint8Array): Uint8Array {
+  return sha256(bytes);
+}
+
+/** The sum S over a set of logs: kept as a number, written as 32 big-endian bytes. */
+export class LogSum {
+  #value = 0n;
+
+  add(head: LogHead): void {
+    this.#value = (this.#value + digest(head)) % MODULUS;
+  }
+
+  remove(head: LogHead): void {
+    this.#value = (this.#value + MODULUS - digest(head)) % MODULUS;
+  }
+
+  bytes(): Uint8Array {
+    const out = new Uint8Array(32);
+    let rest = this.#value;
+    for (let i = 31; i >= 0; i--) {
+      out[i] = Number(rest % 256n);
+      rest /= 256n;
+    }
+    return out;
+  }
+
+  equals(bytes: Uint8Array): boolean {
+    return equalBytes(this.bytes(), bytes);
+  }
+}
+
+const MODULUS = 2n ** 256n;
+
+function digest({ name, treeSize, rootHash }: LogHead): bigint {
+  let value = 0n;
+  for (const byte of sha256(concatBytes(utf8(name), u64(treeSize), rootHash))) value = value * 256n + BigInt(byte);
+  return value;
+}

@@ -1,0 +1,135 @@
+/**
+ * The rows of one log, as bytes: edge, event, id and head. Fixed for ever; docs/format.md has the tables.
+ *
+ * These bytes come back from a disk that may lie, so every parser refuses what its encoder would not have written.
+ */
+import { concatBytes, fromUtf8, readU16, readU64, u64, utf8, writeU16 } from '../../tree/bytes.ts';
+import { type Frontier, frontierLength } from '../../tree/frontier.ts';
+import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
+
+/** The newest signed head, as the edge remembers it: `time` in milliseconds. */
+export interface HeadMark {
+  readonly treeSize: number;
+  readonly time: number;
+}
+
+/** What a log is after a commit; rewritten by each commit that touches the log. */
+export interface Edge {
+  readonly treeSize: number;
+  /** receivedAt of the last entry in microseconds; 0 while there is none. */
+  readonly lastReceivedAt: number;
+  readonly rootHash: TreeHash;
+  readonly head: HeadMark;
+  readonly frontier: Frontier;
+}
+
+const EDGE_FORMAT = 1;
+const EDGE_FIXED = 1 + 8 + 8 + HASH_SIZE + 8 + 8;
+
+/** u8 format = 1 ‖ u64 tree size ‖ u64 last receivedAt ‖ root hash ‖ u64 head size ‖ u64 head time ‖ frontier, largest first. */
+export function encodeEdge(edge: Edge): Uint8Array {
+  return concatBytes(
+    Uint8Array.of(EDGE_FORMAT),
+    u64(edge.treeSize),
+    u64(edge.lastReceivedAt),
+    edge.rootHash,
+    u64(edge.head.treeSize),
+    u64(edge.head.time),
+    ...edge.frontier,
+  );
+}
+
+/** Throws a RangeError on malformed bytes. */
+export function parseEdge(bytes: Uint8Array): Edge {
+  if (bytes.length < EDGE_FIXED || bytes[0] !== EDGE_FORMAT) throw new RangeError('not an edge of format 1');
+  const treeSize = readU64(bytes, 1);
+  const hashes = frontierLength(treeSize);
+  if (bytes.length !== EDGE_FIXED + hashes * HASH_SIZE)
+    throw new RangeError('edge with a frontier of the wrong length');
+  const frontier: TreeHash[] = [];
+  for (let at = EDGE_FIXED; at < bytes.length; at += HASH_SIZE)
+    frontier.push(asTreeHash(bytes.slice(at, at + HASH_SIZE)));
+  return {
+    treeSize,
+    lastReceivedAt: readU64(bytes, 9),
+    rootHash: asTreeHash(bytes.slice(17, 17 + HASH_SIZE)),
+    head: { treeSize: readU64(bytes, 49), time: readU64(bytes, 57) },
+    frontier,
+  };
+}
+
+/** State byte of an event row. Only plain rows are written so far. */
+export const EVENT_PLAIN = 1;
+
+const SALT_SIZE = 32;
+
+/** What stands beside an events leaf: kept, encrypted and erased together. */
+export interface EventRow {
+  readonly salt: Uint8Array;
+  readonly header: Uint8Array;
+  readonly event: Uint8Array;
+}
+
+/** u8 state ‖ salt (32) ‖ u16 length of the header ‖ header ‖ event. */
+export function encodeEventRow({ salt, header, event }: EventRow): Uint8Array {
+  const start = 1 + SALT_SIZE + 2;
+  const out = new Uint8Array(start + header.length + event.length);
+  out[0] = EVENT_PLAIN;
+  out.set(salt, 1);
+  writeU16(out, 1 + SALT_SIZE, header.length);
+  out.set(header, start);
+  out.set(event, start + header.length);
+  return out;
+}
+
+/** Throws a RangeError on malformed bytes and on a state other than plain. */
+export function parseEventRow(bytes: Uint8Array): EventRow {
+  if (bytes[0] !== EVENT_PLAIN) throw new RangeError(`event row in state ${bytes[0]}, which this version cannot read`);
+  const start = 1 + SALT_SIZE + 2;
+  const headerEnd = start + readU16(bytes, 1 + SALT_SIZE);
+  if (headerEnd > bytes.length) throw new RangeError('truncated event row');
+  return {
+    salt: bytes.subarray(1, 1 + SALT_SIZE),
+    header: bytes.subarray(start, headerEnd),
+    event: bytes.subarray(headerEnd),
+  };
+}
+
+/** Where an id was first used: the first leaf index and the number of entries. */
+export interface IdRow {
+  readonly leafIndex: number;
+  readonly count: number;
+}
+
+/** u64 first leaf index ‖ u64 number of entries. */
+export function encodeIdRow({ leafIndex, count }: IdRow): Uint8Array {
+  return concatBytes(u64(leafIndex), u64(count));
+}
+
+export function parseIdRow(bytes: Uint8Array): IdRow {
+  if (bytes.length !== 16) throw new RangeError('not an id row');
+  return { leafIndex: readU64(bytes, 0), count: readU64(bytes, 8) };
+}
+
+/** A published head: the checkpoint as a signed note, and when it was signed in milliseconds. */
+export interface HeadRow {
+  readonly checkpoint: string;
+  readonly time: number;
+}
+
+/** JSON, so that cosignatures and timestamp tokens can join it; unknown members are ignored. */
+export function encodeHeadRow({ checkpoint, time }: HeadRow): Uint8Array {
+  return utf8(JSON.stringify({ checkpoint, time }));
+}
+
+export function parseHeadRow(bytes: Uint8Array): HeadRow {
+  let row: unknown;
+  try {
+    row = JSON.parse(fromUtf8(bytes));
+  } catch (cause) {
+    throw new RangeError('head row is not JSON', { cause });
+  }
+  const { checkpoint, time } = (row ?? {}) as { checkpoint?: unknown; time?: unknown };
+  if (typeof checkpoint !== 'string' || !Number.isSafeInteger(time)) throw new RangeError('head row lacks its members');
+  return { checkpoint, time: time as number };
+}
