@@ -90,6 +90,11 @@ export class EntryClock {
     return this.#last;
   }
 
+  /** Time for what must be recorded even while the clock is unsafe: base + monotonic, not following the wall clock. */
+  estimate(): number {
+    return Math.max(this.#last, this.#base + this.#clock.monotonicMicros());
+  }
+
   get unsafe(): boolean {
     return this.now() === undefined;
   }

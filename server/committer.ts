@@ -1,0 +1,176 @@
+/**
+ * The committer: the one way in which primary state changes. Entries, logs, keys, revocations, heads: each is part of a
+ * commit, one synchronous batch with a commit record, promised by the guard before anybody hears of it (DESIGN §3).
+ *
+ *   collect writes → batch with record n → guard (n, hash) → owner checked → in-memory state replaced → answers
+ *
+ * Crash before the batch: nothing happened. After the batch: durable, never acknowledged; the next start adopts it. After the
+ * guard: as if acknowledged. There is no fourth case.
+ */
+import type { LeafHash } from '../tree/hash.ts';
+import type { Guard } from './guard.ts';
+import { integrate } from './integrate.ts';
+import type { Log, Published } from './log.ts';
+import type { LogState } from './log-state.ts';
+import {
+  type CommitRecord,
+  commitRecordHash,
+  encodeCommitRecord,
+  type LogHead,
+  type LogSum,
+  RECORDS_KEPT,
+} from './storage/commit-record.ts';
+import { commitKey, edgeKey } from './storage/keys.ts';
+import { encodeEdge, type HeadMark } from './storage/rows.ts';
+import type { Store, Write } from './storage/store.ts';
+
+/** Where the chain of commits stands. */
+export interface ChainEnd {
+  readonly storeId: Uint8Array;
+  readonly n: number;
+  readonly recordHash: Uint8Array;
+  readonly sum: LogSum;
+  readonly logCount: number;
+}
+
+interface Touched {
+  readonly log: Log;
+  readonly leaves: Uint8Array[];
+  lastReceivedAt: number;
+  head: HeadMark;
+  readonly created: boolean;
+}
+
+/** What one commit will write, collected by everybody who takes part in it. Nothing is visible before it is committed. */
+export class Transaction {
+  readonly writes: Write[] = [];
+  readonly touched = new Map<string, Touched>();
+  readonly #done: (() => void)[] = [];
+
+  get empty(): boolean {
+    return this.writes.length === 0 && this.touched.size === 0;
+  }
+
+  put(key: string, value: Uint8Array): void {
+    this.writes.push({ key, value });
+  }
+
+  delete(key: string): void {
+    this.writes.push({ key, value: undefined });
+  }
+
+  /** Makes a new log part of the store; its state is that of `log`, with a head of size 0. */
+  create(log: Log): void {
+    this.#touch(log, true);
+  }
+
+  /** Appends a leaf; returns its index. `receivedAt` must not be below the log's last one. */
+  append(log: Log, leaf: Uint8Array, receivedAt: number): number {
+    const touched = this.#touch(log);
+    if (receivedAt < touched.lastReceivedAt) throw new Error('bug: receivedAt would decrease');
+    touched.lastReceivedAt = receivedAt;
+    touched.leaves.push(leaf);
+    return log.state.treeSize + touched.leaves.length - 1;
+  }
+
+  /** receivedAt of the log's last entry, those of this transaction included. */
+  lastReceivedAt(log: Log): number {
+    return this.touched.get(log.name)?.lastReceivedAt ?? log.state.lastReceivedAt;
+  }
+
+  /** Records that this head is the log's newest; it is shown once the commit is promised. */
+  publish(log: Log, published: Published): void {
+    this.#touch(log).head = { treeSize: published.treeSize, time: published.time };
+    this.whenDone(() => {
+      log.published = published;
+    });
+  }
+
+  /** Runs after the commit is promised and the logs have their new state. */
+  whenDone(action: () => void): void {
+    this.#done.push(action);
+  }
+
+  done(): void {
+    for (const action of this.#done) action();
+  }
+
+  #touch(log: Log, created = false): Touched {
+    let touched = this.touched.get(log.name);
+    if (touched === undefined) {
+      const { lastReceivedAt, head } = log.state;
+      touched = { log, leaves: [], lastReceivedAt, head, created };
+      this.touched.set(log.name, touched);
+    }
+    return touched;
+  }
+}
+
+export class Committer {
+  readonly #store: Store;
+  readonly #guard: Guard;
+  #end: ChainEnd;
+
+  constructor(store: Store, guard: Guard, end: ChainEnd) {
+    this.#store = store;
+    this.#guard = guard;
+    this.#end = end;
+  }
+
+  /** Number of the last commit. */
+  get n(): number {
+    return this.#end.n;
+  }
+
+  /**
+   * Commits a transaction; returns the leaf hashes of the entries it appended, by log. Rejects with the error of store or
+   * guard; the outcome is then unknown and the process must not commit again. One at a time: the sequencer sees to that.
+   */
+  async commit(transaction: Transaction): Promise<Map<string, readonly LeafHash[]>> {
+    const end = this.#end;
+    const n = end.n + 1;
+    const writes = transaction.writes.slice();
+    const changed: LogHead[] = [];
+    const states: [Log, LogState][] = [];
+    const leafHashes = new Map<string, readonly LeafHash[]>();
+    let logCount = end.logCount;
+
+    for (const { log, leaves, lastReceivedAt, head, created } of transaction.touched.values()) {
+      const integrated = integrate(log.name, log.state, leaves, lastReceivedAt);
+      const state = { ...integrated.state, head };
+      writes.push(...integrated.writes, { key: edgeKey(log.name), value: encodeEdge(state) });
+      states.push([log, state]);
+      leafHashes.set(log.name, integrated.leafHashes);
+      if (!created && leaves.length === 0) continue;
+      if (created) logCount++;
+      else end.sum.remove(headOf(log.name, log.state));
+      changed.push(headOf(log.name, state));
+      end.sum.add(headOf(log.name, state));
+    }
+
+    const record: CommitRecord = {
+      storeId: end.storeId,
+      n,
+      previous: end.recordHash,
+      logCount,
+      sum: end.sum.bytes(),
+      changed,
+    };
+    const bytes = encodeCommitRecord(record);
+    const recordHash = commitRecordHash(bytes);
+    writes.push({ key: commitKey(n), value: bytes });
+    if (n > RECORDS_KEPT) writes.push({ key: commitKey(n - RECORDS_KEPT), value: undefined });
+
+    await this.#store.commit(writes);
+    await this.#guard.promise({ n, recordHash });
+
+    this.#end = { ...end, n, recordHash, logCount };
+    for (const [log, state] of states) log.state = state;
+    transaction.done();
+    return leafHashes;
+  }
+}
+
+function headOf(name: string, { treeSize, rootHash }: LogState): LogHead {
+  return { name, treeSize, rootHash };
+}

@@ -1,0 +1,91 @@
+/** Entries of events logs: made from an event before it is committed, read back and checked after. */
+import { randomFillSync } from 'node:crypto';
+import { commitment, encodeEventLeaf, encodeHeader, parseEventLeaf, SALT_SIZE } from '../proofs/leaf.ts';
+import { equalBytes, utf8 } from '../tree/bytes.ts';
+import type { Transaction } from './committer.ts';
+import { ServerError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { LogState } from './log-state.ts';
+import { eventKey } from './storage/keys.ts';
+import { type EventRow, encodeEventRow, parseEventRow } from './storage/rows.ts';
+import type { Store } from './storage/store.ts';
+import type { TreeReader } from './tree-reader.ts';
+
+/** An entry as it is stored: what the leaf says, and what stands beside it. */
+export interface StoredEntry extends EventRow {
+  readonly leafIndex: number;
+  readonly receivedAt: number;
+  readonly leaf: Uint8Array;
+}
+
+/** Puts one entry of an events log into a transaction. The event must have passed `checkEvent`. */
+export function appendEntry(
+  transaction: Transaction,
+  log: Log,
+  {
+    event,
+    header,
+    receivedAt,
+  }: { readonly event: Uint8Array; readonly header: Uint8Array; readonly receivedAt: number },
+): StoredEntry {
+  const salt = randomFillSync(new Uint8Array(SALT_SIZE));
+  const leaf = encodeEventLeaf({
+    receivedAt,
+    commitment: commitment({ origin: log.definition.origin, salt, header, event }),
+  });
+  const leafIndex = transaction.append(log, leaf, receivedAt);
+  transaction.put(eventKey(log.name, leafIndex), encodeEventRow({ salt, header, event }));
+  return { leafIndex, receivedAt, leaf, salt, header, event };
+}
+
+const SYSTEM_HEADER = encodeHeader({ by: 'system', via: 'system' });
+
+/** What the server itself did, as an event: `action` is noun.verb, the other members say what helps. */
+export interface SystemEvent {
+  readonly action: string;
+  readonly [member: string]: unknown;
+}
+
+/** Puts a statement of the server into a transaction; only its header makes anybody believe it. */
+export function appendSystemEvent(transaction: Transaction, log: Log, event: SystemEvent, now: number): void {
+  const receivedAt = Math.max(now, transaction.lastReceivedAt(log));
+  appendEntry(transaction, log, { event: utf8(JSON.stringify(event)), header: SYSTEM_HEADER, receivedAt });
+}
+
+/**
+ * Reads entries from `from` (inclusive) to `to` (exclusive), all within `state`, each leaf checked against the tree and each
+ * event against its leaf. Throws ServerError `damaged`: a missing row below the size is damage, never "gone".
+ */
+export async function readEntries(
+  {
+    store,
+    reader,
+    onDamage,
+  }: { readonly store: Store; readonly reader: TreeReader; readonly onDamage: (message: string) => void },
+  log: Log,
+  state: LogState,
+  from: number,
+  to: number,
+): Promise<StoredEntry[]> {
+  const leaves = await reader.leaves(log, state, from, to);
+  const rows = await store.getMany(leaves.map((_, i) => eventKey(log.name, from + i)));
+  return leaves.map((leaf, i) => {
+    try {
+      return checkEntry(log, from + i, leaf, rows[i]);
+    } catch (error) {
+      const message = `log ${log.name}: entry ${from + i} is damaged: ${(error as Error).message}`;
+      onDamage(message);
+      throw new ServerError('damaged', message, { cause: error });
+    }
+  });
+}
+
+function checkEntry(log: Log, leafIndex: number, leaf: Uint8Array, bytes: Uint8Array | undefined): StoredEntry {
+  if (bytes === undefined) throw new RangeError('its event row is missing');
+  const row = parseEventRow(bytes);
+  const stated = parseEventLeaf(leaf);
+  if (!equalBytes(stated.commitment, commitment({ origin: log.definition.origin, ...row }))) {
+    throw new RangeError('its leaf does not commit to the stored event');
+  }
+  return { leafIndex, receivedAt: stated.receivedAt, leaf, ...row };
+}

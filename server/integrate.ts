@@ -1,0 +1,95 @@
+/**
+ * Integration: what a commit that appends leaves to a log has to write. Pure; the bytes it returns are the tree.
+ */
+import { encodeBundle } from '../tree/bundles.ts';
+import { frontierRoot, pushToFrontier } from '../tree/frontier.ts';
+import { HASH_SIZE, type LeafHash, leafHash, type TreeHash } from '../tree/hash.ts';
+import { TILE_HEIGHT, TILE_WIDTH } from '../tree/tiles.ts';
+import type { LogState } from './log-state.ts';
+import { bundleKey, openKey, tileKey } from './storage/keys.ts';
+import type { Write } from './storage/store.ts';
+
+export interface Integrated {
+  readonly state: LogState;
+  /** Full tiles and bundles, open leaves put and deleted. The edge row is the committer's. */
+  readonly writes: readonly Write[];
+  readonly leafHashes: readonly LeafHash[];
+}
+
+const TILE_BYTES = TILE_WIDTH * HASH_SIZE;
+
+/** Appends `leaves` to the log; `lastReceivedAt` becomes that of the log where there are any. */
+export function integrate(
+  log: string,
+  before: LogState,
+  leaves: readonly Uint8Array[],
+  lastReceivedAt: number,
+): Integrated {
+  if (leaves.length === 0) return { state: before, writes: [], leafHashes: [] };
+  const writes: Write[] = [];
+  const leafHashes: LeafHash[] = [];
+  const frontier = before.frontier.slice();
+  const rows = before.partials.map((partial) => growable(partial));
+  let open = before.openLeaves.slice();
+  let treeSize = before.treeSize;
+
+  const pushRow = (level: number, hash: TreeHash): void => {
+    let row = rows[level];
+    if (row === undefined) {
+      row = growable(new Uint8Array(0));
+      rows[level] = row;
+    }
+    row.bytes.set(hash, row.length);
+    row.length += HASH_SIZE;
+    if (row.length < TILE_BYTES) return;
+    writes.push({
+      key: tileKey(log, { level, index: Math.floor(treeSize / TILE_WIDTH ** (level + 1)) }),
+      value: row.bytes,
+    });
+    rows[level] = growable(new Uint8Array(0));
+  };
+
+  for (const leaf of leaves) {
+    const hash = leafHash(leaf);
+    leafHashes.push(hash);
+    open.push(leaf);
+    pushToFrontier(frontier, treeSize, hash, (level, node) => {
+      if (level % TILE_HEIGHT === 0) pushRow(level / TILE_HEIGHT, node);
+    });
+    treeSize++;
+    if (open.length === TILE_WIDTH) {
+      const bundle = treeSize / TILE_WIDTH - 1;
+      writes.push({ key: bundleKey(log, bundle), value: encodeBundle(open) });
+      // Only leaves of earlier commits have a row; those of this one go straight into the bundle.
+      for (let i = bundle * TILE_WIDTH; i < Math.min(before.treeSize, treeSize); i++) {
+        writes.push({ key: openKey(log, i), value: undefined });
+      }
+      open = [];
+    }
+  }
+  const firstOpen = treeSize - open.length;
+  for (let i = Math.max(firstOpen, before.treeSize); i < treeSize; i++) {
+    writes.push({ key: openKey(log, i), value: open[i - firstOpen] });
+  }
+  const partials = rows.map(({ bytes, length }) => bytes.subarray(0, length));
+  return {
+    state: {
+      treeSize,
+      lastReceivedAt,
+      rootHash: frontierRoot(frontier),
+      head: before.head,
+      frontier,
+      partials,
+      openLeaves: open,
+    },
+    writes,
+    leafHashes,
+  };
+}
+
+/** A tile's worth of room that begins with a copy of `bytes`: the state before must not change under its readers. */
+function growable(bytes: Uint8Array): { readonly bytes: Uint8Array; length: number } {
+  const room = new Uint8Array(TILE_BYTES);
+  room.set(bytes);
+  return { bytes: room, length: bytes.length };
+}

@@ -1,0 +1,125 @@
+/** One log of the server: its definition, its keys, its committed state and its published head. */
+import type { NoteSigner } from '../proofs/key.ts';
+import { fromUtf8, utf8 } from '../tree/bytes.ts';
+import { emptyRoot, type TreeHash } from '../tree/hash.ts';
+import { ServerError } from './errors.ts';
+import type { LogState } from './log-state.ts';
+import type { KeyRing } from './secrets.ts';
+
+export type LogKind = 'events' | 'raw';
+
+/** What is fixed at a log's creation, but for the settings. Stored as JSON; unknown members are ignored. */
+export interface LogDefinition {
+  readonly name: string;
+  readonly kind: LogKind;
+  readonly origin: string;
+  readonly verifierKey: string;
+  /** Epoch of the signing key (DESIGN §2, Secrets). */
+  readonly signEpoch: number;
+  readonly createdAt: string;
+  readonly publicReads: boolean;
+  /** JSON pointer to the event's id that appends use by default, or null. */
+  readonly idPointer: string | null;
+}
+
+/** A head that everybody may see: stored before it was shown. */
+export interface Published {
+  readonly treeSize: number;
+  readonly rootHash: TreeHash;
+  readonly checkpoint: string;
+  /** When it was signed, in milliseconds. */
+  readonly time: number;
+}
+
+/** The server's own log of what it does. */
+export const SYSTEM_LOG = '_system';
+
+const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+
+/** Checks the name of a log that somebody asks for. Throws ServerError `bad_log_name`. */
+export function checkLogName(name: string): void {
+  if (!NAME.test(name) || name.endsWith('.index')) {
+    throw new ServerError(
+      'bad_log_name',
+      'a log name has 1 to 63 characters of a-z 0-9 . _ -, begins with a letter or digit, and does not end in .index',
+    );
+  }
+}
+
+export function encodeDefinition(definition: LogDefinition): Uint8Array {
+  const { name, kind, origin, verifierKey, signEpoch, createdAt, publicReads, idPointer } = definition;
+  return utf8(
+    JSON.stringify({
+      name,
+      kind,
+      origin,
+      verifier_key: verifierKey,
+      sign_epoch: signEpoch,
+      created_at: createdAt,
+      public_reads: publicReads,
+      id_pointer: idPointer,
+    }),
+  );
+}
+
+/** Reads a definition row. Throws ServerError `damaged`. */
+export function parseDefinition(bytes: Uint8Array): LogDefinition {
+  try {
+    const row = JSON.parse(fromUtf8(bytes)) as Record<string, unknown>;
+    const text = (key: string): string => {
+      const value = row[key];
+      if (typeof value !== 'string') throw new RangeError(`member ${key} is missing`);
+      return value;
+    };
+    const kind = text('kind');
+    if (kind !== 'events' && kind !== 'raw') throw new RangeError(`unknown kind ${kind}`);
+    return {
+      name: text('name'),
+      kind,
+      origin: text('origin'),
+      verifierKey: text('verifier_key'),
+      signEpoch: Number(row['sign_epoch']),
+      createdAt: text('created_at'),
+      publicReads: row['public_reads'] === true,
+      idPointer: row['id_pointer'] === null ? null : text('id_pointer'),
+    };
+  } catch (cause) {
+    throw new ServerError('damaged', `a log definition is damaged: ${(cause as Error).message}`, { cause });
+  }
+}
+
+export class Log {
+  readonly definition: LogDefinition;
+  readonly signer: NoteSigner;
+  /** Digest of an id, for the key of its row. */
+  readonly idDigest: (id: string) => string;
+  /** The committed state: what is durable and promised. Only the committer replaces it. */
+  state: LogState;
+  /** The newest head that may be shown. Only the publisher and recovery replace it. */
+  published: Published;
+
+  constructor(definition: LogDefinition, keys: KeyRing, state: LogState, published: Published) {
+    this.definition = definition;
+    this.signer = keys.signer(definition.origin, definition.signEpoch);
+    this.idDigest = keys.idDigest(definition.origin);
+    this.state = state;
+    this.published = published;
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+}
+
+/** State of a log before its first entry, with its head of size 0 signed at `headTime`. */
+export function emptyState(headTime: number): LogState {
+  return {
+    treeSize: 0,
+    lastReceivedAt: 0,
+    rootHash: emptyRoot(),
+    head: { treeSize: 0, time: headTime },
+    frontier: [],
+    partials: [],
+    openLeaves: [],
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * The publisher: signs tree heads on a schedule, and nothing that it has not checked.
+ *
+ * For each log that grew: read back from the store what was added since the last signed head and extend that head's frontier by
+ * it (`verifyGrowth`); only if that gives the root the log claims, sign; store the head by a commit; then show it. A signature
+ * that was made but not stored is never shown, and the next start signs the same bytes again.
+ */
+import { signCheckpoint } from '../proofs/checkpoint.ts';
+import { equalBytes } from '../tree/bytes.ts';
+import { type Frontier, frontierRoot } from '../tree/frontier.ts';
+import type { Clock, EntryClock } from './clock.ts';
+import type { Transaction } from './committer.ts';
+import { ServerError } from './errors.ts';
+import type { Log, Published } from './log.ts';
+import { verifyGrowth } from './log-state.ts';
+import type { Sequencer } from './sequencer.ts';
+import { headKey, refreshKey } from './storage/keys.ts';
+import { encodeHeadRow } from './storage/rows.ts';
+import type { Store } from './storage/store.ts';
+
+export interface PublisherIntervals {
+  /** At most one signing round in this time, in milliseconds. */
+  readonly interval: number;
+  /** A head without growth is signed again after this time, in milliseconds. */
+  readonly refresh: number;
+}
+
+export const PUBLISHER_INTERVALS: PublisherIntervals = { interval: 1000, refresh: 600_000 };
+
+export interface PublisherOptions {
+  readonly store: Store;
+  readonly sequencer: Sequencer;
+  readonly clock: Clock;
+  readonly entryClock: EntryClock;
+  readonly logs: () => Iterable<Log>;
+  /** The frontier at a log's newest published head, from verified tiles. */
+  readonly frontierAt: (log: Log, treeSize: number) => Promise<Frontier>;
+  readonly intervals?: PublisherIntervals;
+  /** What is stored is not what was promised, or a signature failed: stop the process. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface Waiter {
+  readonly log: Log;
+  readonly treeSize: number;
+  readonly wake: () => void;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #intervals: PublisherIntervals;
+  /** Frontier at each log's newest signed head, as read back from the store. */
+  readonly #verified = new Map<Log, { readonly treeSize: number; readonly frontier: Frontier }>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #stop = new AbortController();
+  #nudge: () => void = () => {};
+  #nudged = false;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#intervals = options.intervals ?? PUBLISHER_INTERVALS;
+  }
+
+  /** Starts the schedule. */
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Some log grew. */
+  notify(): void {
+    this.#nudged = true;
+    this.#nudge();
+  }
+
+  /** Signs what is still unsigned, then ends the schedule. The sequencer must accept changes until this resolves. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#nudge();
+    await this.#loop;
+    for (const { wake } of this.#waiters) wake();
+  }
+
+  /** Resolves when a head of at least that size is published, or after `timeout` milliseconds; says which. */
+  async waitFor(log: Log, treeSize: number, timeout: number): Promise<boolean> {
+    if (log.published.treeSize >= treeSize) return true;
+    const giveUp = new AbortController();
+    const shown = new Promise<void>((resolve) => {
+      const waiter = { log, treeSize, wake: resolve };
+      this.#waiters.add(waiter);
+      giveUp.signal.addEventListener('abort', () => this.#waiters.delete(waiter));
+    });
+    const late = this.#options.clock.sleep(timeout, giveUp.signal).catch(() => {});
+    await Promise.race([shown, late]);
+    giveUp.abort();
+    return log.published.treeSize >= treeSize;
+  }
+
+  /** One signing round over all logs that are due. Public for tests and for the last round of a shutdown. */
+  async publishDue(): Promise<void> {
+    const now = this.#options.entryClock.now();
+    if (now === undefined) return; // Nothing is signed while the clock is unsafe.
+    const due: { readonly log: Log; readonly published: Published; readonly key: string }[] = [];
+    for (const log of this.#options.logs()) {
+      const grown = log.state.treeSize > log.published.treeSize;
+      const stale = now / 1000 - log.published.time >= this.#intervals.refresh;
+      if (grown || stale) due.push(await this.#sign(log, now));
+    }
+    if (due.length === 0) return;
+    await this.#options.sequencer.change((transaction) => {
+      for (const { log, published, key } of due) storeHead(transaction, log, published, key);
+    });
+    for (const waiter of this.#waiters) {
+      if (waiter.log.published.treeSize >= waiter.treeSize) {
+        this.#waiters.delete(waiter);
+        waiter.wake();
+      }
+    }
+  }
+
+  async #sign(log: Log, now: number): Promise<{ log: Log; published: Published; key: string }> {
+    const { store, frontierAt } = this.#options;
+    const { treeSize, rootHash, lastReceivedAt } = log.state;
+    const last = log.published;
+    let verified = this.#verified.get(log);
+    if (verified?.treeSize !== last.treeSize) {
+      verified = { treeSize: last.treeSize, frontier: await frontierAt(log, last.treeSize) };
+    }
+    if (!equalBytes(frontierRoot(verified.frontier), last.rootHash)) {
+      throw new ServerError(
+        'damaged',
+        `log ${log.name}: the stored tree at size ${last.treeSize} is not the one that was signed`,
+      );
+    }
+    const frontier = await verifyGrowth(store, log.name, verified, treeSize);
+    if (!equalBytes(frontierRoot(frontier), rootHash)) {
+      throw new ServerError(
+        'damaged',
+        `log ${log.name}: the stored leaves do not hash to the root at size ${treeSize}; nothing was signed`,
+      );
+    }
+    this.#verified.set(log, { treeSize, frontier });
+    const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
+    const checkpoint = signCheckpoint({ origin: log.definition.origin, treeSize, rootHash }, log.signer);
+    // The first head of a size is never replaced; later signatures of it stand beside it, the newest only.
+    const key = treeSize > last.treeSize ? headKey(log.name, treeSize) : refreshKey(log.name, treeSize, time);
+    return { log, published: { treeSize, rootHash, checkpoint, time }, key };
+  }
+
+  async #run(): Promise<void> {
+    const { clock, onFatal } = this.#options;
+    try {
+      while (!this.#stop.signal.aborted) {
+        this.#nudged = false;
+        await this.publishDue();
+        await clock.sleep(this.#intervals.interval, this.#stop.signal).catch(() => {});
+        if (!this.#nudged && !this.#stop.signal.aborted) await this.#idle();
+      }
+      await this.publishDue();
+    } catch (error) {
+      // The sequencer stops the process itself when a commit fails; everything else that goes wrong here is as grave.
+      if (!(error instanceof ServerError) || (error.code !== 'outcome_unknown' && error.code !== 'shutting_down'))
+        onFatal(error);
+    }
+  }
+
+  /** Waits for growth, or until some head may need refreshing. */
+  async #idle(): Promise<void> {
+    const wake = new AbortController();
+    this.#nudge = () => wake.abort();
+    if (this.#stop.signal.aborted || this.#nudged) wake.abort();
+    await this.#options.clock.sleep(Math.min(this.#intervals.refresh, 10_000), wake.signal).catch(() => {});
+    this.#nudge = () => {};
+  }
+}
+
+function storeHead(transaction: Transaction, log: Log, published: Published, key: string): void {
+  const { treeSize, time } = log.published;
+  const previous = refreshKey(log.name, treeSize, time);
+  if (published.treeSize === treeSize && key !== previous) transaction.delete(previous);
+  transaction.put(key, encodeHeadRow(published));
+  transaction.publish(log, published);
+}

@@ -1,0 +1,93 @@
+/**
+ * Secrets: one master seed per data directory, from which every log's keys are derived (HKDF-SHA-256, RFC 5869).
+ *
+ * info = "indelible/v1/" ‖ purpose ‖ "/" ‖ origin ‖ "/" ‖ epoch, salt = store id, 32 bytes out. The store id keeps a new data
+ * directory under an old seed from signing a second tree in an old log's name.
+ */
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { ed25519Signer, type NoteSigner } from '../proofs/key.ts';
+import { fromHex, toHex } from '../tree/bytes.ts';
+import { EXIT, ExitError } from './errors.ts';
+
+const SEED_SIZE = 32;
+
+/** Reads a master seed: 64 lowercase hex digits, one line feed after them allowed. */
+export function parseMasterSeed(text: string, where: string): Uint8Array {
+  const match = /^([0-9a-f]{64})\n?$/.exec(text);
+  if (match === null)
+    throw new ExitError(EXIT.refused, `${where} does not hold a master seed: 64 lowercase hex digits are expected`);
+  return fromHex(match[1] as string);
+}
+
+/** Reads the master seed from its file. Refuses (78) a file that anybody but its owner can read. */
+export function readMasterFile(path: string): Uint8Array {
+  const mode = statSync(path).mode.toString(8).slice(-3);
+  if (!mode.endsWith('00')) {
+    throw new ExitError(
+      EXIT.refused,
+      `${path} can be read by others (mode ${mode}). Make it private: chmod 600 ${path}`,
+    );
+  }
+  return parseMasterSeed(readFileSync(path, 'utf8'), path);
+}
+
+/** Makes a master seed and writes it, synced, to a file that did not exist. */
+export function createMasterFile(path: string): Uint8Array {
+  const seed = new Uint8Array(randomBytes(SEED_SIZE));
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    writeSync(fd, `${toHex(seed)}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+  return seed;
+}
+
+/** Makes a directory that only its owner can enter. */
+export function makePrivateDirectory(path: string): void {
+  if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o700 });
+  chmodSync(path, 0o700);
+}
+
+function derive(master: Uint8Array, storeId: Uint8Array, purpose: string, origin: string, epoch: number): Uint8Array {
+  const info = `indelible/v1/${purpose}/${origin}/${epoch}`;
+  return new Uint8Array(hkdfSync('sha256', master, storeId, info, SEED_SIZE));
+}
+
+/** What a server derives from its master seed; the seed itself stays in here. */
+export interface KeyRing {
+  /** Signer of a log: Ed25519, name = origin. */
+  signer(origin: string, epoch: number): NoteSigner;
+  /** Digest of an id under the log's id key, base64url without padding. */
+  idDigest(origin: string): (id: string) => string;
+}
+
+export function makeKeyRing(master: Uint8Array, storeId: Uint8Array): KeyRing {
+  return {
+    signer: (origin, epoch) => ed25519Signer(origin, derive(master, storeId, 'sign', origin, epoch)),
+    idDigest: (origin) => {
+      const key = derive(master, storeId, 'id', origin, 0);
+      return (id) => createHmac('sha256', key).update(id).digest('base64url');
+    },
+  };
+}
