@@ -1,0 +1,40 @@
+/**
+ * Adoption: taking over a copied data directory, for an operator who knows that the original will never run again.
+ *
+ * All checks of a start; then the system event that says so, by a commit; then the guard's new inode. Crash in between: the copy
+ * is refused again, and adopted again.
+ */
+import { type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';
+import { EXIT, ExitError } from './errors.ts';
+import { openLogServer } from './log-server.ts';
+
+export interface Adoption {
+  /** Logs in the store, with the entries of each. */
+  readonly logs: readonly { readonly name: string; readonly treeSize: number }[];
+}
+
+/** Adopts the data directory. Throws ExitError: 2 where there is nothing to adopt, 75, 78. */
+export async function adoptDataDirectory(options: DataDirectoryOptions): Promise<Adoption> {
+  const opened = await openDataDirectory({ ...options, checkInode: false, create: false });
+  try {
+    if (opened.content.inode === opened.guard.inode) {
+      throw new ExitError(
+        EXIT.usage,
+        `${options.path} is not a copy: its guard is the one it was made with. Nothing was changed.`,
+      );
+    }
+    let failure: unknown;
+    const { server } = await openLogServer(opened, opened.content.slots, {
+      onFatal: (error) => {
+        failure = error;
+      },
+    });
+    await server.recordSystemEvent({ action: 'store.adopted', by: 'system' });
+    await server.close();
+    if (failure !== undefined) throw failure;
+    await opened.guard.adoptInode();
+    return { logs: server.logs().map(({ name, state }) => ({ name, treeSize: state.treeSize })) };
+  } finally {
+    await opened.close();
+  }
+}

@@ -1,0 +1,104 @@
+/** Logs and API keys: made, listed, revoked. Each change is a commit, recorded in the log `_system`. */
+import { z } from 'zod';
+import { fromUtf8 } from '../../tree/bytes.ts';
+import { type ApiKey, SCOPES } from '../access.ts';
+import { ServerError } from '../errors.ts';
+import { parsePointer } from '../ingest/event-id.ts';
+import { renderLog } from './render.ts';
+import { json, type Reply } from './reply.ts';
+import { mediaType, Query, readBody } from './request.ts';
+import type { Call, LogCall } from './routes.ts';
+
+const ADMIN_BODY = 65_536;
+
+async function readJson<T>({ req, search }: Call, schema: z.ZodType<T>): Promise<T> {
+  new Query(search, []);
+  if (mediaType(req) !== 'application/json') throw new ServerError('unsupported_media_type', 'send application/json');
+  const body = await readBody(req, ADMIN_BODY);
+  let value: unknown;
+  try {
+    value = JSON.parse(fromUtf8(body));
+  } catch (cause) {
+    throw new ServerError('bad_request', 'the body is not JSON', { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+  throw new ServerError('bad_request', faults.join('; '));
+}
+
+function by({ key }: Call): string {
+  return (key as ApiKey).id;
+}
+
+const NewLogBody = z.strictObject({
+  name: z.string(),
+  kind: z.enum(['events', 'raw']).default('events'),
+  public_reads: z.boolean().default(false),
+  id_pointer: z.string().nullable().default(null),
+});
+
+/** POST /admin/logs. */
+export async function createLog(call: Call): Promise<Reply> {
+  const { name, kind, public_reads: publicReads, id_pointer: idPointer } = await readJson(call, NewLogBody);
+  if (idPointer !== null) {
+    parsePointer(idPointer);
+    if (kind === 'raw') throw new ServerError('wrong_log_kind', 'a raw log has no events, so no id pointer');
+  }
+  const log = await call.server.createLog({ name, kind, publicReads, idPointer }, by(call));
+  return json(201, renderLog(log));
+}
+
+/** GET /admin/logs. */
+export function listLogs({ server, search }: Call): Reply {
+  new Query(search, []);
+  return json(200, { logs: server.logs().map(renderLog) });
+}
+
+/** GET /logs/x. */
+export function showLog({ log, search }: LogCall): Reply {
+  new Query(search, []);
+  return json(200, renderLog(log));
+}
+
+const NewKeyBody = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[ -~]{1,128}$/, 'a source name has 1 to 128 printable ASCII characters')
+      .optional(),
+    scope: z.enum(SCOPES).optional(),
+    scopes: z.array(z.enum(SCOPES)).min(1).optional(),
+    log: z.string().nullable().default(null),
+  })
+  .refine(({ scope, scopes }) => (scope === undefined) !== (scopes === undefined), 'give scope or scopes');
+
+function renderKey({ id, name, scopes, log, createdAt, revokedAt }: ApiKey): Record<string, unknown> {
+  return { id, name, scopes, log, created_at: createdAt, revoked_at: revokedAt };
+}
+
+/** POST /admin/keys: the only reply that ever shows the key. */
+export async function createKey(call: Call): Promise<Reply> {
+  const { name, scope, scopes, log } = await readJson(call, NewKeyBody);
+  const wanted = scope === undefined ? (scopes ?? []) : [scope];
+  const { key, text } = await call.server.createKey({ name, scopes: [...new Set(wanted)], log }, by(call));
+  return json(201, { ...renderKey(key), key: text });
+}
+
+/** GET /admin/keys. */
+export function listKeys({ server, search }: Call): Reply {
+  new Query(search, []);
+  return json(200, { keys: server.apiKeys.list().map(renderKey) });
+}
+
+/** DELETE /admin/keys/:id. */
+export async function revokeKey(call: Call): Promise<Reply> {
+  new Query(call.search, []);
+  return json(200, renderKey(await call.server.revokeKey(call.params['id'] as string, by(call))));
+}
+
+/** POST /admin/clock: the operator says that the wall clock is right. */
+export async function acceptClock(call: Call): Promise<Reply> {
+  new Query(call.search, []);
+  return json(200, { step_microseconds: await call.server.acceptClock(by(call)) });
+}

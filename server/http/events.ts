@@ -1,0 +1,185 @@
+/** Events: appended one or many at a time, read one with its proof or many without. */
+import { formatMicros } from '../../proofs/time.ts';
+import { leafHash } from '../../tree/hash.ts';
+import type { StoredEntry } from '../entry.ts';
+import { ServerError } from '../errors.ts';
+import { eventId, type Pointer, parsePointer } from '../ingest/event-id.ts';
+import { checkEvent, IngestError } from '../ingest/json-event.ts';
+import { type BadLine, readBatch } from '../ingest/ndjson.ts';
+import { inclusionProof } from '../prover.ts';
+import type { Appended } from '../sequencer.ts';
+import { problem } from './problem.ts';
+import { base64, renderEntry, renderProof } from './render.ts';
+import { json, jsonText, type Reply } from './reply.ts';
+import { decimal, mediaType, Query, readBody } from './request.ts';
+import type { LogCall } from './routes.ts';
+
+type Ack = 'durable' | 'signed';
+
+/** POST events: one event as application/json, or a batch as application/x-ndjson; all of it is stored or nothing. */
+export async function append(call: LogCall): Promise<Reply> {
+  const { log, req, limits, server, key } = call;
+  const query = new Query(call.search, ['ack', 'id_pointer']);
+  const ack = parseAck(query.text('ack'));
+  const pointerText = query.text('id_pointer') ?? log.definition.idPointer;
+  const pointer = pointerText === null ? undefined : parsePointer(pointerText);
+  const type = mediaType(req);
+  if (type !== 'application/json' && type !== 'application/x-ndjson') {
+    throw new ServerError(
+      'unsupported_media_type',
+      'send one event as application/json, or a batch as application/x-ndjson',
+    );
+  }
+  const body = await readBody(req, limits.maxBodySize);
+  const batch: Batch =
+    type === 'application/json' ? { events: [checkEvent(body, limits)], lines: undefined } : readLines(body, limits);
+  if ('bad' in batch) return refuseLines(batch.bad);
+  const withIds = identify(batch, pointer);
+  if ('bad' in withIds) return refuseLines(withIds.bad);
+
+  let appended: Appended[];
+  try {
+    // The route needs the scope, so there is a key.
+    const { id: by, name: source } = key as NonNullable<typeof key>;
+    appended = await server.sequencer.append({ log, events: withIds.events, by, source, via: 'events', pointer });
+  } catch (error) {
+    throw withLine(error, batch.lines);
+  }
+  call.metrics.replayed(appended.filter(({ replayed }) => replayed).length);
+  if (ack === 'signed') {
+    const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
+    // Whatever happens from here on, the entries are durable: the answer names the level that was reached, never an error.
+    if (await server.publisher.waitFor(log, needed, limits.ackTimeout)) return signedReply(call, appended);
+  }
+  return json(200, { ack: 'durable', entries: appended.map(renderAppended) });
+}
+
+async function signedReply({ log, server }: LogCall, appended: readonly Appended[]): Promise<Reply> {
+  const { treeSize, checkpoint } = log.published;
+  const entries: Record<string, unknown>[] = [];
+  for (const entry of appended) {
+    const proof = await inclusionProof(server.reader, log, entry.leafIndex, treeSize);
+    entries.push({ ...renderAppended(entry), proof: renderProof(proof) });
+  }
+  return json(200, { ack: 'signed', entries, tree_size: treeSize, checkpoint });
+}
+
+function renderAppended(entry: Appended): Record<string, unknown> {
+  return {
+    leaf_index: entry.leafIndex,
+    received_at: formatMicros(entry.receivedAt),
+    leaf_hash: base64(entry.leafHash ?? leafHash(entry.leaf)),
+    salt: base64(entry.salt),
+    header_base64: base64(entry.header),
+    replayed: entry.replayed,
+  };
+}
+
+function parseAck(text: string | undefined): Ack {
+  if (text === undefined || text === 'durable') return 'durable';
+  if (text === 'signed') return 'signed';
+  throw new ServerError('bad_parameter', 'ack is durable or signed');
+}
+
+type Batch =
+  | { readonly events: readonly Uint8Array[]; readonly lines: readonly number[] | undefined }
+  | { readonly bad: readonly BadLine[] };
+
+function readLines(body: Uint8Array, limits: { readonly maxEvents: number; readonly maxEventSize: number }): Batch {
+  const batch = readBatch(body, limits);
+  return batch.kind === 'bad' ? { bad: batch.bad } : batch;
+}
+
+/** The id of each event, where there is a pointer; a bad id is the fault of its line like any other. */
+function identify(
+  { events, lines }: { readonly events: readonly Uint8Array[]; readonly lines: readonly number[] | undefined },
+  pointer: Pointer | undefined,
+): { readonly events: { event: Uint8Array; id: string | undefined }[] } | { readonly bad: readonly BadLine[] } {
+  const bad: BadLine[] = [];
+  const identified = events.map((event, i) => {
+    if (pointer === undefined) return { event, id: undefined };
+    try {
+      const found = eventId(event, pointer);
+      return { event, id: found.kind === 'id' ? found.jcs : undefined };
+    } catch (error) {
+      if (!(error instanceof IngestError) || lines === undefined) throw error;
+      bad.push({ line: lines[i] as number, code: error.code, message: error.message });
+      return { event, id: undefined };
+    }
+  });
+  return bad.length > 0 ? { bad } : { events: identified };
+}
+
+/** One bad event refuses the whole batch; the reply lists every bad line, and its code is that of the first. */
+function refuseLines(bad: readonly BadLine[]): Reply {
+  const first = bad[0] as BadLine;
+  return problem(first.code, `line ${first.line}: ${first.message}; nothing of the batch was stored`, {
+    line: first.line,
+    errors: bad.map(({ line, code, message }) => ({ line, code, detail: message })),
+  });
+}
+
+/** Adds the line of a batch to an error that knows the position only. */
+function withLine(error: unknown, lines: readonly number[] | undefined): unknown {
+  if (!(error instanceof ServerError) || lines === undefined) return error;
+  const { position, ...details } = error.details;
+  if (typeof position !== 'number') return error;
+  return new ServerError(error.code, error.message, {
+    cause: error.cause,
+    details: { ...details, line: lines[position] },
+  });
+}
+
+/** GET events/7: one entry with its inclusion proof under the newest head. */
+export async function show(call: LogCall): Promise<Reply> {
+  const { log, params, server } = call;
+  new Query(call.search, []);
+  const leafIndex = decimal(params['index'] as string, 'the leaf index');
+  if (leafIndex >= log.state.treeSize) {
+    throw new ServerError('no_such_entry', `the log has ${log.state.treeSize} entries; the first has index 0`);
+  }
+  await waitUntilSigned(call, leafIndex + 1);
+  const { treeSize, checkpoint } = log.published;
+  const [entry] = await server.entries(log, leafIndex, leafIndex + 1);
+  const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
+  const text = renderEntry(entry as StoredEntry, treeSize, false);
+  return jsonText(
+    200,
+    `${text},"proof":${JSON.stringify(renderProof(proof))},"checkpoint":${JSON.stringify(checkpoint)}}`,
+  );
+}
+
+/** Entries read from the store at a time, and bytes after which a list ends early. */
+const LIST_STEP = 32;
+const LIST_BYTES = 8 * 1_048_576;
+
+/** GET events?from=0&limit=100: entries under the newest head as NDJSON. */
+export async function list(call: LogCall): Promise<Reply> {
+  const { log, server } = call;
+  const query = new Query(call.search, ['from', 'limit']);
+  const from = query.number('from') ?? 0;
+  const limit = query.limit(100, 1000);
+  if (from < log.state.treeSize) await waitUntilSigned(call, from + 1);
+  const { treeSize } = log.published;
+  const end = Math.min(from + limit, treeSize);
+  const lines: string[] = [];
+  let bytes = 0;
+  for (let at = from; at < end && bytes < LIST_BYTES; at += LIST_STEP) {
+    for (const entry of await server.entries(log, at, Math.min(at + LIST_STEP, end))) {
+      const line = `${renderEntry(entry, treeSize, true)}}\n`;
+      bytes += line.length;
+      lines.push(line);
+    }
+  }
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
+    body: lines.join(''),
+  };
+}
+
+/** An entry is shown under a signed head or not at all: what is only durable waits a little for it. */
+async function waitUntilSigned({ log, server, limits }: LogCall, treeSize: number): Promise<void> {
+  if (await server.publisher.waitFor(log, treeSize, limits.readTimeout)) return;
+  throw new ServerError('not_signed_yet', 'the entry is durable, but no signed head covers it yet; ask again');
+}

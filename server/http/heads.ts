@@ -1,0 +1,88 @@
+/** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
+import { leafHash } from '../../tree/hash.ts';
+import { ServerError } from '../errors.ts';
+import type { Log, Published } from '../log.ts';
+import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
+import { cached } from './caching.ts';
+import { base64, renderHead, renderProof } from './render.ts';
+import { json, type Reply } from './reply.ts';
+import { Query } from './request.ts';
+import type { LogCall } from './routes.ts';
+
+/** GET checkpoint: the newest published head as a signed note (C2SP tlog-checkpoint). */
+export function checkpoint({ log, req }: LogCall): Reply {
+  return cached(req, 'no-store', 'text/plain; charset=utf-8', Buffer.from(log.published.checkpoint));
+}
+
+/** GET tree-head: the same as JSON. */
+export function treeHead({ log, search }: LogCall): Reply {
+  new Query(search, []);
+  return json(200, renderHead(log.definition.origin, log.published));
+}
+
+/** GET tree-heads?from=&limit=: signed heads, one a size, oldest first. */
+export async function treeHeads({ log, server, search }: LogCall): Promise<Reply> {
+  const query = new Query(search, ['from', 'limit']);
+  const limit = query.limit(100, 1000);
+  const heads = await server.heads(log, query.number('from') ?? 0, limit + 1);
+  return json(200, {
+    tree_heads: heads.slice(0, limit).map((head) => renderHead(log.definition.origin, head)),
+    next: heads[limit]?.treeSize ?? null,
+  });
+}
+
+/** GET proofs/inclusion?index=[&tree_size=]. */
+export async function inclusion({ log, server, search }: LogCall): Promise<Reply> {
+  const query = new Query(search, ['index', 'tree_size']);
+  const leafIndex = query.required('index');
+  const { published } = log;
+  const treeSize = signedSize(published, query.number('tree_size') ?? published.treeSize);
+  if (leafIndex >= treeSize) {
+    throw new ServerError('bad_parameter', `a tree of ${treeSize} leaves has no leaf ${leafIndex}`, {
+      details: { tree_size: treeSize },
+    });
+  }
+  const [leaf] = await server.reader.leaves(log, log.state, leafIndex, leafIndex + 1);
+  const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
+  const head = await headAt(server, log, published, treeSize);
+  return json(200, {
+    leaf_index: leafIndex,
+    leaf_hash: base64(leafHash(leaf as Uint8Array)),
+    tree_size: treeSize,
+    root_hash: base64(head?.rootHash ?? (await rootAt(server.reader, log, treeSize))),
+    proof: renderProof(proof),
+    checkpoint: head?.checkpoint ?? null,
+  });
+}
+
+/** GET proofs/consistency?first=&second=. */
+export async function consistency({ log, server, search }: LogCall): Promise<Reply> {
+  const query = new Query(search, ['first', 'second']);
+  const first = query.required('first');
+  const second = query.required('second');
+  if (first > second) throw new ServerError('bad_parameter', 'first is at most second');
+  signedSize(log.published, second);
+  const proof = first === 0 || first === second ? [] : await consistencyProof(server.reader, log, first, second);
+  return json(200, { first, second, proof: renderProof(proof) });
+}
+
+function signedSize(published: Published, treeSize: number): number {
+  if (treeSize > published.treeSize) {
+    throw new ServerError('tree_size_not_signed', `the newest signed head has ${published.treeSize} leaves`, {
+      details: { tree_size: published.treeSize },
+    });
+  }
+  return treeSize;
+}
+
+/** The head that was signed at exactly this size, if there is one. */
+async function headAt(
+  server: LogCall['server'],
+  log: Log,
+  published: Published,
+  treeSize: number,
+): Promise<Published | undefined> {
+  if (treeSize === published.treeSize) return published;
+  const [head] = await server.heads(log, treeSize, 1);
+  return head?.treeSize === treeSize ? head : undefined;
+}

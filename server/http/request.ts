@@ -1,0 +1,107 @@
+/** Reading requests: bodies within limits, parameters in their one spelling. Everything here comes from the network. */
+import type { IncomingMessage } from 'node:http';
+import { parseDecimal } from '../../tree/bytes.ts';
+import { ServerError } from '../errors.ts';
+
+/**
+ * Reads a body of at most `limit` bytes. Throws ServerError `body_too_large`, `unsupported_encoding`, `bad_request`; what is
+ * left unread then closes the connection.
+ */
+export function readBody(req: IncomingMessage, limit: number): Promise<Uint8Array> {
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    return Promise.reject(
+      new ServerError('unsupported_encoding', 'bodies are taken as they are; send it without Content-Encoding'),
+    );
+  }
+  const tooLarge = (): ServerError =>
+    new ServerError('body_too_large', `a body has at most ${limit} bytes`, { details: { limit } });
+  if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limit) {
+        req.pause();
+        req.removeAllListeners('data');
+        reject(tooLarge());
+        return;
+      }
+      chunks.push(chunk);
+    });
+    req.on('end', () => {
+      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+      resolve(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+    });
+    const lost = (): void => reject(new ServerError('bad_request', 'the connection ended before the body did'));
+    req.on('error', lost);
+    req.on('close', () => {
+      if (!req.complete) lost();
+    });
+  });
+}
+
+/** Media type of a request without its parameters, lower case; `undefined` where there is none. Refuses charsets but UTF-8. */
+export function mediaType(req: IncomingMessage): string | undefined {
+  const header = req.headers['content-type'];
+  if (header === undefined) return undefined;
+  const [type, ...parameters] = header.toLowerCase().split(';');
+  for (const parameter of parameters) {
+    const charset = /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(parameter)?.[1];
+    if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') {
+      throw new ServerError('unsupported_media_type', 'the only charset is UTF-8');
+    }
+  }
+  return type?.trim();
+}
+
+/** Query parameters, each known and given at most once. Throws ServerError `bad_parameter`. */
+export class Query {
+  readonly #values: ReadonlyMap<string, string>;
+
+  constructor(search: string, known: readonly string[]) {
+    const values = new Map<string, string>();
+    for (const [name, value] of new URLSearchParams(search)) {
+      if (!known.includes(name)) {
+        const names = known.length === 0 ? 'none' : known.join(', ');
+        throw new ServerError('bad_parameter', `there is no such parameter here; known are: ${names}`);
+      }
+      if (values.has(name)) throw new ServerError('bad_parameter', `the parameter ${name} is given twice`);
+      values.set(name, value);
+    }
+    this.#values = values;
+  }
+
+  text(name: string): string | undefined {
+    return this.#values.get(name);
+  }
+
+  /** A canonical decimal number, or `undefined` where it is not given. */
+  number(name: string): number | undefined {
+    const text = this.#values.get(name);
+    return text === undefined ? undefined : decimal(text, `the parameter ${name}`);
+  }
+
+  required(name: string): number {
+    const value = this.number(name);
+    if (value === undefined) throw new ServerError('bad_parameter', `the parameter ${name} is missing`);
+    return value;
+  }
+
+  /** How many of something: at least 1, cut to `most`. */
+  limit(fallback: number, most: number): number {
+    const value = this.number('limit') ?? fallback;
+    if (value === 0) throw new ServerError('bad_parameter', 'the parameter limit is at least 1');
+    return Math.min(value, most);
+  }
+}
+
+/** A canonical decimal number from 0 to 2^53 - 1 in a path or query. Throws ServerError `bad_parameter`. */
+export function decimal(text: string, what: string): number {
+  try {
+    return parseDecimal(text);
+  } catch (cause) {
+    throw new ServerError('bad_parameter', `${what} is not a number in plain decimal, from 0 to 2^53 - 1`, { cause });
+  }
+}

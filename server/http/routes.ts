@@ -1,0 +1,115 @@
+/**
+ * The one table of routes. Hot routes are dispatched before express, which serves the others; both take methods, rights and
+ * handlers from here, so that they cannot drift apart.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { ApiKey, Scope } from '../access.ts';
+import type { Log, LogKind } from '../log.ts';
+import type { LogServer } from '../log-server.ts';
+import type { Metrics } from '../metrics.ts';
+import * as admin from './admin.ts';
+import * as events from './events.ts';
+import * as heads from './heads.ts';
+import * as health from './health.ts';
+import type { Reply } from './reply.ts';
+import * as tiles from './tiles.ts';
+
+/** Limits of requests; `serve --help` explains each. */
+export interface HttpLimits {
+  readonly maxEventSize: number;
+  readonly maxEvents: number;
+  readonly maxBodySize: number;
+  /** How long an append with ack=signed waits for its head, in milliseconds. */
+  readonly ackTimeout: number;
+  /** How long a read of a durable but unsigned entry waits for its head, in milliseconds. */
+  readonly readTimeout: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  maxEventSize: 1_048_576,
+  maxEvents: 10_000,
+  maxBodySize: 16 * 1_048_576,
+  ackTimeout: 30_000,
+  readTimeout: 5_000,
+};
+
+/** What every handler may use. */
+export interface Call {
+  readonly server: LogServer;
+  readonly limits: HttpLimits;
+  readonly metrics: Metrics;
+  readonly ready: () => boolean;
+  readonly req: IncomingMessage;
+  /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
+  readonly params: Readonly<Record<string, string>>;
+  /** Query text after `?`. */
+  readonly search: string;
+  /** The key that was used, if any. */
+  readonly key: ApiKey | undefined;
+}
+
+export interface LogCall extends Call {
+  readonly log: Log;
+}
+
+interface Common {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Segments; `:x` stands for one, a final `*` for the rest. */
+  readonly path: string;
+  /** Dispatched before express. */
+  readonly hot?: boolean;
+}
+
+/** A route of one log, below /logs/:log. */
+export interface LogRoute extends Common {
+  readonly for: 'log';
+  readonly scope: Scope;
+  /** No key is needed where the log has public reads. */
+  readonly public?: boolean;
+  readonly kind?: LogKind;
+  handle(call: LogCall): Reply | Promise<Reply>;
+}
+
+/** A route of the server: open to everybody, or with a scope over all logs. */
+export interface ServerRoute extends Common {
+  readonly for: 'server';
+  readonly scope: Scope | undefined;
+  handle(call: Call): Reply | Promise<Reply>;
+}
+
+export type Route = LogRoute | ServerRoute;
+
+const read = { for: 'log', method: 'GET', scope: 'read' } as const;
+const publicRead = { ...read, public: true } as const;
+const adminOnly = { for: 'server', scope: 'admin' } as const;
+const open = { for: 'server', method: 'GET', scope: undefined } as const;
+
+export const ROUTES: readonly Route[] = [
+  {
+    for: 'log',
+    method: 'POST',
+    path: '/logs/:log/events',
+    scope: 'append',
+    kind: 'events',
+    hot: true,
+    handle: events.append,
+  },
+  { ...read, path: '/logs/:log/events', kind: 'events', hot: true, handle: events.list },
+  { ...read, path: '/logs/:log/events/:index', kind: 'events', hot: true, handle: events.show },
+  { ...publicRead, path: '/logs/:log/checkpoint', hot: true, handle: heads.checkpoint },
+  { ...publicRead, path: '/logs/:log/tile/*', hot: true, handle: tiles.show },
+  { ...publicRead, path: '/logs/:log/proofs/inclusion', hot: true, handle: heads.inclusion },
+  { ...publicRead, path: '/logs/:log/proofs/consistency', hot: true, handle: heads.consistency },
+  { ...publicRead, path: '/logs/:log', handle: admin.showLog },
+  { ...publicRead, path: '/logs/:log/tree-head', handle: heads.treeHead },
+  { ...publicRead, path: '/logs/:log/tree-heads', handle: heads.treeHeads },
+  { ...adminOnly, method: 'GET', path: '/admin/logs', handle: admin.listLogs },
+  { ...adminOnly, method: 'POST', path: '/admin/logs', handle: admin.createLog },
+  { ...adminOnly, method: 'GET', path: '/admin/keys', handle: admin.listKeys },
+  { ...adminOnly, method: 'POST', path: '/admin/keys', handle: admin.createKey },
+  { ...adminOnly, method: 'DELETE', path: '/admin/keys/:id', handle: admin.revokeKey },
+  { ...adminOnly, method: 'POST', path: '/admin/clock', handle: admin.acceptClock },
+  { ...open, path: '/healthz', handle: health.healthz },
+  { ...open, path: '/readyz', handle: health.readyz },
+  { ...open, path: '/metrics', handle: health.metrics },
+];

@@ -1,0 +1,363 @@
+/**
+ * The server without HTTP: many logs over one store, one sequencer and one publisher. HTTP and the command line speak to this.
+ */
+import { signCheckpoint } from '../proofs/checkpoint.ts';
+import { formatMicros } from '../proofs/time.ts';
+import { utf8 } from '../tree/bytes.ts';
+import { emptyRoot } from '../tree/hash.ts';
+import { coveringNodes } from '../tree/positions.ts';
+import { type ApiKey, ApiKeys, encodeApiKey, makeApiKey, type Scope } from './access.ts';
+import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock, systemClock } from './clock.ts';
+import { type ChainEnd, Committer, type Transaction } from './committer.ts';
+import { type DataDirectoryOptions, type OpenDirectory, openDataDirectory } from './data-directory.ts';
+import { appendSystemEvent, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
+import { ServerError } from './errors.ts';
+import type { Guard } from './guard.ts';
+import {
+  checkLogName,
+  emptyState,
+  encodeDefinition,
+  Log,
+  type LogDefinition,
+  type LogKind,
+  SYSTEM_LOG,
+} from './log.ts';
+import { Publisher, type PublisherIntervals } from './publisher.ts';
+import { recover } from './recovery.ts';
+import { type KeyRing, makeKeyRing } from './secrets.ts';
+import { Sequencer, type SequencerLimits } from './sequencer.ts';
+import { LogSum, NO_RECORD_HASH } from './storage/commit-record.ts';
+import { listHeads } from './storage/heads.ts';
+import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.ts';
+import { encodeHeadRow } from './storage/rows.ts';
+import type { Store } from './storage/store.ts';
+import { TreeReader } from './tree-reader.ts';
+
+/** What the server tells whoever watches it; each is a metric and a log line. */
+export interface Observer {
+  onCommit?(entries: number): void;
+  onDamage?(message: string): void;
+  onClockAlarm?(alarm: ClockAlarm): void;
+}
+
+export interface LogServerOptions {
+  readonly clock?: Clock;
+  readonly clockLimits?: ClockLimits;
+  readonly intervals?: PublisherIntervals;
+  readonly limits?: SequencerLimits;
+  /** Origin base of new logs; without one a random name that nobody else has, made once per store. */
+  readonly originBase?: string;
+  /** An admin key that holds as long as the process runs. */
+  readonly adminKey?: string;
+  readonly observer?: Observer;
+  /** The process must stop: a write failed, or what is stored is not what was promised. Called once. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What the parts of a server need, wherever it comes from: files, or a simulation. */
+export interface Backing {
+  readonly store: Store;
+  readonly guard: Guard;
+  readonly storeId: Uint8Array;
+  readonly masterSeed: Uint8Array;
+}
+
+/** What a first start has to tell its operator once. */
+export interface FirstStart {
+  /** The admin key, unless one was given. */
+  readonly adminKey: string | undefined;
+}
+
+export interface NewLog {
+  readonly name: string;
+  readonly kind: LogKind;
+  readonly publicReads: boolean;
+  readonly idPointer: string | null;
+}
+
+export interface NewKey {
+  readonly name: string | undefined;
+  readonly scopes: readonly Scope[];
+  readonly log: string | null;
+}
+
+export class LogServer {
+  readonly store: Store;
+  readonly reader: TreeReader;
+  readonly sequencer: Sequencer;
+  readonly publisher: Publisher;
+  readonly entryClock: EntryClock;
+  readonly apiKeys = new ApiKeys();
+  readonly #logs = new Map<string, Log>();
+  readonly #keys: KeyRing;
+  readonly #originBase: string;
+  readonly #observer: Observer;
+
+  constructor(
+    { store, guard, storeId, masterSeed }: Backing,
+    recovered: {
+      readonly end: ChainEnd;
+      readonly logs: readonly Log[];
+      readonly apiKeys: readonly ApiKey[];
+      readonly newestReceivedAt: number;
+    },
+    options: LogServerOptions,
+  ) {
+    const clock = options.clock ?? systemClock;
+    this.#observer = options.observer ?? {};
+    const onDamage = (message: string): void => this.#observer.onDamage?.(message);
+    this.store = store;
+    this.reader = new TreeReader(store, onDamage);
+    this.#keys = makeKeyRing(masterSeed, storeId);
+    this.#originBase = options.originBase ?? `${Buffer.from(storeId.subarray(0, 8)).toString('hex')}.indelible.invalid`;
+    for (const log of recovered.logs) this.#logs.set(log.name, log);
+    for (const key of recovered.apiKeys) this.apiKeys.set(key);
+    this.entryClock = new EntryClock(clock, recovered.newestReceivedAt, options.clockLimits ?? CLOCK_LIMITS, (alarm) =>
+      this.#observer.onClockAlarm?.(alarm),
+    );
+    if (options.adminKey !== undefined) this.apiKeys.fix(options.adminKey, this.#timestamp());
+    this.sequencer = new Sequencer({
+      store,
+      committer: new Committer(store, guard, recovered.end),
+      clock: this.entryClock,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      readEntry: async (log, leafIndex) => (await this.entries(log, leafIndex, leafIndex + 1))[0] as StoredEntry,
+      onFatal: options.onFatal,
+      onCommit: (touched, entries) => {
+        this.#observer.onCommit?.(entries);
+        for (const log of touched) if (log.state.treeSize > log.published.treeSize) this.publisher.notify();
+      },
+    });
+    this.publisher = new Publisher({
+      store,
+      sequencer: this.sequencer,
+      clock,
+      entryClock: this.entryClock,
+      logs: () => this.#logs.values(),
+      frontierAt: async (log, treeSize) => {
+        const nodes = coveringNodes(0, treeSize);
+        const readNode = await this.reader.nodes(log, log.state, nodes);
+        return nodes.map((node) => readNode(node));
+      },
+      ...(options.intervals === undefined ? {} : { intervals: options.intervals }),
+      onFatal: options.onFatal,
+    });
+  }
+
+  log(name: string): Log | undefined {
+    return this.#logs.get(name);
+  }
+
+  logs(): Log[] {
+    return [...this.#logs.values()];
+  }
+
+  /** Entries of an events log, verified; `from` and `to` must be within its durable size. */
+  entries(log: Log, from: number, to: number): Promise<StoredEntry[]> {
+    const onDamage = (message: string): void => this.#observer.onDamage?.(message);
+    return readEntries({ store: this.store, reader: this.reader, onDamage }, log, log.state, from, to);
+  }
+
+  /** Signed heads of a log from a size on, one a size, oldest first. */
+  heads(log: Log, from: number, limit: number): ReturnType<typeof listHeads> {
+    return listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
+  }
+
+  /** Creates a log with its signed head of size 0, in one commit. Throws ServerError `bad_log_name`, `log_exists`. */
+  createLog(fields: NewLog, by: string): Promise<Log> {
+    checkLogName(fields.name);
+    return this.sequencer.change((transaction, now) => {
+      if (this.#logs.has(fields.name) || transaction.touched.has(fields.name)) {
+        throw new ServerError('log_exists', `there is a log ${fields.name} already, and names are never used twice`);
+      }
+      const log = this.#addLog(transaction, fields, now);
+      this.#record(transaction, { action: 'log.created', by, ...describe(log.definition) }, now);
+      return log;
+    });
+  }
+
+  /** Creates an API key; the text is returned here and kept nowhere. Throws ServerError `no_such_entry` for an unknown log. */
+  createKey(fields: NewKey, by: string): Promise<{ readonly key: ApiKey; readonly text: string }> {
+    return this.sequencer.change((transaction, now) => {
+      if (fields.log !== null && !this.#logs.has(fields.log)) {
+        throw new ServerError('bad_parameter', `there is no log ${fields.log}`);
+      }
+      return this.#addKey(transaction, fields, by, now);
+    });
+  }
+
+  /** Revokes an API key: refused from the moment this resolves, and for ever. Throws ServerError `no_such_key`. */
+  revokeKey(id: string, by: string): Promise<ApiKey> {
+    return this.sequencer.change((transaction, now) => {
+      const key = this.apiKeys.get(id);
+      if (key === undefined) throw new ServerError('no_such_key', `there is no API key ${id}`);
+      if (key.revokedAt !== null) return key;
+      const revoked = { ...key, revokedAt: formatMicros(now) };
+      transaction.put(apiKeyKey(id), encodeApiKey(revoked));
+      transaction.whenDone(() => this.apiKeys.set(revoked));
+      this.#record(transaction, { action: 'key.revoked', by, key: id, name: key.name }, now);
+      return revoked;
+    });
+  }
+
+  /** An operator says that the wall clock is right after all. */
+  async acceptClock(by: string): Promise<number> {
+    const step = this.entryClock.accept();
+    await this.sequencer.change((transaction, now) => {
+      this.#record(transaction, { action: 'clock.accepted', by, step_microseconds: step }, now);
+    });
+    this.publisher.notify();
+    return step;
+  }
+
+  /** Records what the server itself did, in its own log. */
+  recordSystemEvent(event: SystemEvent): Promise<void> {
+    return this.sequencer.change((transaction, now) => this.#record(transaction, event, now));
+  }
+
+  /** The first commit: `main` and `_system` with their heads, the admin key, and the events that say so. */
+  initialise(storeId: Uint8Array, wantsKey: boolean): Promise<FirstStart> {
+    return this.sequencer.change((transaction, now) => {
+      transaction.put(
+        STORE_KEY,
+        utf8(JSON.stringify({ store_id: Buffer.from(storeId).toString('hex'), created_at: formatMicros(now) })),
+      );
+      const events = (name: string, publicReads: boolean): NewLog => ({
+        name,
+        kind: 'events',
+        publicReads,
+        idPointer: null,
+      });
+      const system = this.#addLog(transaction, events(SYSTEM_LOG, false), now);
+      const main = this.#addLog(transaction, events('main', true), now);
+      for (const { definition } of [system, main]) {
+        appendSystemEvent(transaction, system, { action: 'log.created', by: 'system', ...describe(definition) }, now);
+      }
+      if (!wantsKey) return { adminKey: undefined };
+      return {
+        adminKey: this.#addKey(transaction, { name: 'admin', scopes: ['admin'], log: null }, 'system', now, system)
+          .text,
+      };
+    });
+  }
+
+  /** Answers what waits, signs what is unsigned, and accepts nothing more. */
+  async close(): Promise<void> {
+    await this.publisher.close();
+    await this.sequencer.close();
+  }
+
+  #record(transaction: Transaction, event: SystemEvent, now: number): void {
+    appendSystemEvent(transaction, this.#logs.get(SYSTEM_LOG) as Log, event, now);
+  }
+
+  #addLog(transaction: Transaction, { name, kind, publicReads, idPointer }: NewLog, now: number): Log {
+    const origin = `${this.#originBase}/logs/${name}`;
+    const signer = this.#keys.signer(origin, 0);
+    const time = Math.floor(now / 1000);
+    const definition: LogDefinition = {
+      name,
+      kind,
+      origin,
+      verifierKey: signer.verifierKey.text,
+      signEpoch: 0,
+      createdAt: formatMicros(now),
+      publicReads,
+      idPointer,
+    };
+    const head = { treeSize: 0, rootHash: emptyRoot() };
+    const published = { ...head, checkpoint: signCheckpoint({ origin, ...head }, signer), time };
+    const log = new Log(definition, this.#keys, emptyState(time), published);
+    transaction.create(log);
+    transaction.put(logDefinitionKey(name), encodeDefinition(definition));
+    transaction.put(headKey(name, 0), encodeHeadRow(published));
+    transaction.whenDone(() => this.#logs.set(name, log));
+    return log;
+  }
+
+  #addKey(
+    transaction: Transaction,
+    fields: NewKey,
+    by: string,
+    now: number,
+    system = this.#logs.get(SYSTEM_LOG) as Log,
+  ): { readonly key: ApiKey; readonly text: string } {
+    const made = makeApiKey({ ...fields, createdAt: formatMicros(now) });
+    const { id, name, scopes, log } = made.key;
+    transaction.put(apiKeyKey(id), encodeApiKey(made.key));
+    transaction.whenDone(() => this.apiKeys.set(made.key));
+    appendSystemEvent(transaction, system, { action: 'key.created', by, key: id, name, scopes, log }, now);
+    return made;
+  }
+
+  #timestamp(): string {
+    return formatMicros(this.entryClock.estimate());
+  }
+}
+
+function describe({
+  name,
+  kind,
+  origin,
+  verifierKey,
+  publicReads,
+  idPointer,
+}: LogDefinition): Omit<SystemEvent, 'action'> {
+  return { log: name, kind, origin, verifier_key: verifierKey, public_reads: publicReads, id_pointer: idPointer };
+}
+
+/** Opens a store that exists: recovers it, and gives a server over it. Throws ExitError 78. */
+export async function openLogServer(
+  backing: Backing,
+  slots: OpenDirectory['content']['slots'],
+  options: LogServerOptions,
+): Promise<{ server: LogServer; adopted: boolean }> {
+  const keys = makeKeyRing(backing.masterSeed, backing.storeId);
+  const recovered = await recover({ ...backing, slots, keys });
+  return { server: new LogServer(backing, recovered, options), adopted: recovered.adopted };
+}
+
+/** Makes a new, empty store: its first commit is durable when this resolves. */
+export async function createLogServer(
+  backing: Backing,
+  options: LogServerOptions,
+): Promise<{ server: LogServer; first: FirstStart }> {
+  const end = { storeId: backing.storeId, n: 0, recordHash: NO_RECORD_HASH, sum: new LogSum(), logCount: 0 };
+  const server = new LogServer(backing, { end, logs: [], apiKeys: [], newestReceivedAt: 0 }, options);
+  return { server, first: await server.initialise(backing.storeId, options.adminKey === undefined) };
+}
+
+export interface StartedServer {
+  readonly server: LogServer;
+  /** Only on a first start. */
+  readonly first: FirstStart | undefined;
+  /** Whether a durable commit that was never acknowledged has been adopted. */
+  readonly adopted: boolean;
+  close(): Promise<void>;
+}
+
+/** Opens a data directory and the server in it; makes both on a first start. Throws ExitError 75 or 78. */
+export async function startLogServer(
+  directory: DataDirectoryOptions,
+  options: LogServerOptions,
+): Promise<StartedServer> {
+  const opened = await openDataDirectory(directory);
+  try {
+    const { server, first, adopted } = opened.firstStart
+      ? { ...(await createLogServer(opened, options)), adopted: false }
+      : { ...(await openLogServer(opened, opened.content.slots, options)), first: undefined };
+    await opened.finish();
+    return {
+      server,
+      first,
+      adopted,
+      close: async () => {
+        await server.close();
+        await opened.close();
+      },
+    };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}

@@ -1,0 +1,107 @@
+/** What the server measures about itself, for Prometheus. No label ever names a log, a key or a path. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { ClockAlarm } from './clock.ts';
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests: Counter<'method' | 'route' | 'status'>;
+  readonly #seconds: Histogram<'method' | 'route'>;
+  readonly #entries: Counter;
+  readonly #commits: Counter;
+  readonly #replays: Counter;
+  readonly #damage: Counter;
+  readonly #clockAlarms: Counter<'kind'>;
+
+  /** `read` gives what is asked of the server at each scrape. */
+  constructor(
+    read: () => {
+      readonly logs: number;
+      readonly entries: number;
+      readonly unsigned: number;
+      readonly pending: number;
+      readonly clockUnsafe: boolean;
+    },
+  ) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#requests = new Counter({
+      name: 'indelible_http_requests_total',
+      help: 'Requests answered, by method, route and status.',
+      labelNames: ['method', 'route', 'status'],
+      registers,
+    });
+    this.#seconds = new Histogram({
+      name: 'indelible_http_request_duration_seconds',
+      help: 'Time from a request to its answer.',
+      labelNames: ['method', 'route'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    });
+    this.#entries = new Counter({ name: 'indelible_entries_appended_total', help: 'Entries made durable.', registers });
+    this.#commits = new Counter({ name: 'indelible_commits_total', help: 'Commits promised by the guard.', registers });
+    this.#replays = new Counter({
+      name: 'indelible_entries_replayed_total',
+      help: 'Events that had been logged before under the same id.',
+      registers,
+    });
+    this.#damage = new Counter({
+      name: 'indelible_damage_total',
+      help: 'Stored bytes found damaged. Anything above 0 is an alarm.',
+      registers,
+    });
+    this.#clockAlarms = new Counter({
+      name: 'indelible_clock_alarms_total',
+      help: 'Steps of the wall clock, by kind.',
+      labelNames: ['kind'],
+      registers,
+    });
+    const gauge = (name: string, help: string, value: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(value());
+        },
+      });
+    };
+    gauge('indelible_logs', 'Logs on this server.', () => read().logs);
+    gauge('indelible_entries', 'Entries in all logs.', () => read().entries);
+    gauge('indelible_unsigned_entries', 'Durable entries that no signed head covers yet.', () => read().unsigned);
+    gauge('indelible_pending_entries', 'Entries that wait for their commit.', () => read().pending);
+    gauge('indelible_clock_unsafe', '1 while nothing is appended or signed because of the clock.', () =>
+      read().clockUnsafe ? 1 : 0,
+    );
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** `route` is the route's pattern, never a path. */
+  answered(method: string, route: string, status: number, seconds: number): void {
+    this.#requests.inc({ method, route, status: String(status) });
+    this.#seconds.observe({ method, route }, seconds);
+  }
+
+  committed(entries: number): void {
+    this.#commits.inc();
+    this.#entries.inc(entries);
+  }
+
+  replayed(entries: number): void {
+    if (entries > 0) this.#replays.inc(entries);
+  }
+
+  damaged(): void {
+    this.#damage.inc();
+  }
+
+  clockAlarm({ kind }: ClockAlarm): void {
+    this.#clockAlarms.inc({ kind });
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The server as a process: opened from its configuration, listening, drained on a signal, stopped at once when a write failed.
+ */
+import { type Logger, pino } from 'pino';
+import type { ClockAlarm } from './clock.ts';
+import type { Config } from './config.ts';
+import { EXIT, ExitError } from './errors.ts';
+import { GuardError } from './guard.ts';
+import { type HttpServer, listenHttp } from './http/http-server.ts';
+import { HTTP_LIMITS } from './http/routes.ts';
+import { type FirstStart, type StartedServer, startLogServer } from './log-server.ts';
+import { Metrics } from './metrics.ts';
+import { SEQUENCER_LIMITS } from './sequencer.ts';
+
+export interface RunningServer {
+  readonly url: string;
+  readonly started: StartedServer;
+  readonly first: FirstStart | undefined;
+  /** Resolves with the exit code when the server has stopped, whoever stopped it. */
+  readonly stopped: Promise<number>;
+  /** Drains: what was acknowledged stays, what waits gets its answer. */
+  stop(): void;
+}
+
+/** Longest time that running requests get to finish when the server stops, in milliseconds. */
+const DRAIN_GRACE = 35_000;
+/** Time for the answers of failed requests to leave before a fail-stop, in milliseconds. */
+const LAST_WORDS = 250;
+
+/** Opens the data directory and listens. Throws ExitError: 2, 75 or 78. */
+export async function runServer(config: Config): Promise<RunningServer> {
+  const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  let ready = false;
+  let http: HttpServer | undefined;
+  let finish: (exitCode: number) => void = () => {};
+  const stopped = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  let ending = false;
+
+  const onFatal = (error: unknown): void => {
+    if (ending) return;
+    ending = true;
+    ready = false;
+    const deposed = error instanceof GuardError && error.code === 'deposed';
+    logger.fatal(
+      { err: error },
+      deposed ? 'another process owns the data directory now' : 'stopping: a write or a check failed',
+    );
+    // Nothing is closed properly: whatever is on disk is what the next start must judge.
+    setTimeout(() => finish(deposed ? EXIT.inUse : EXIT.failStop), LAST_WORDS);
+  };
+
+  const metrics = new Metrics(() => observe(started));
+  const started = await startLogServer(
+    {
+      path: config.dataDir,
+      checkInode: config.guardInode === 'on',
+      writeBufferSize: config.writeBuffer,
+      ...(config.guard === undefined ? {} : { guardPath: config.guard }),
+      ...(config.masterSeed === undefined ? {} : { masterSeed: config.masterSeed }),
+    },
+    {
+      intervals: { interval: config.interval, refresh: config.refresh },
+      clockLimits: { maxForwardStep: config.maxForwardStep, maxAbsence: config.maxAbsence },
+      limits: { ...SEQUENCER_LIMITS, maxPendingEntries: config.maxPendingEntries },
+      ...(config.originBase === undefined ? {} : { originBase: config.originBase }),
+      ...(config.adminKey === undefined ? {} : { adminKey: config.adminKey }),
+      observer: {
+        onCommit: (entries) => metrics.committed(entries),
+        onDamage: (message) => {
+          metrics.damaged();
+          logger.error({ alarm: 'damage' }, message);
+        },
+        onClockAlarm: (alarm) => {
+          metrics.clockAlarm(alarm);
+          logger.warn({ alarm: 'clock', ...alarm }, clockText(alarm));
+        },
+      },
+      onFatal,
+    },
+  );
+  if (started.adopted) logger.warn('adopted one commit that was durable but never acknowledged');
+
+  try {
+    const limits = {
+      maxEventSize: config.maxEventSize,
+      maxEvents: config.maxEvents,
+      maxBodySize: config.maxBodySize,
+      ackTimeout: config.ackTimeout,
+      readTimeout: HTTP_LIMITS.readTimeout,
+    };
+    http = await listenHttp({ server: started.server, limits, metrics, ready: () => ready, logger }, config.listen);
+  } catch (error) {
+    await started.close();
+    throw new ExitError(
+      EXIT.usage,
+      `cannot listen on ${config.listen.host}:${config.listen.port}: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+  started.server.publisher.start();
+  ready = true;
+  logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');
+
+  const stop = (): void => {
+    if (ending) {
+      finish(1);
+      return;
+    }
+    ending = true;
+    ready = false;
+    logger.info('draining');
+    shutDown(http as HttpServer, started, logger).then(finish, (error: unknown) => {
+      logger.fatal({ err: error }, 'could not stop cleanly');
+      finish(EXIT.failStop);
+    });
+  };
+  return { url: http.url, started, first: started.first, stopped, stop };
+}
+
+async function shutDown(http: HttpServer, started: StartedServer, logger: Logger): Promise<number> {
+  await http.close(DRAIN_GRACE);
+  await started.close();
+  logger.info('stopped');
+  return EXIT.ok;
+}
+
+function clockText({ kind, step }: ClockAlarm): string {
+  const seconds = Math.round(step / 1e6);
+  if (kind === 'unsafe') {
+    return `the wall clock is ${seconds} s ahead of what is plausible: nothing is appended or signed. Correct it, or POST /admin/clock if it is right.`;
+  }
+  return kind === 'forward_step'
+    ? `the wall clock jumped ${seconds} s forward; followed`
+    : `the wall clock is ${seconds} s behind; ignored`;
+}
+
+function observe({
+  server,
+}: StartedServer): ConstructorParameters<typeof Metrics>[0] extends () => infer R ? R : never {
+  let entries = 0;
+  let unsigned = 0;
+  const logs = server.logs();
+  for (const { state, published } of logs) {
+    entries += state.treeSize;
+    unsigned += state.treeSize - published.treeSize;
+  }
+  return {
+    logs: logs.length,
+    entries,
+    unsigned,
+    pending: server.sequencer.pendingEntries,
+    clockUnsafe: server.entryClock.unsafe,
+  };
+}

@@ -1,0 +1,194 @@
+/**
+ * Recovery: what a start reads and checks before anything is accepted, signed or shown.
+ *
+ *   commit records: a whole chain of the store's own → start rules against the guard → S over all logs against the last record
+ *   → every log: right edge re-hashed, newest head checked under its key, growth since that head re-read leaf by leaf
+ *   → a tail of one commit adopted: only now is it promised
+ *
+ * Throws ExitError 78 for everything that is not as it was promised. There is no repair.
+ */
+import { equalBytes, toHex } from '../tree/bytes.ts';
+import { frontierRoot } from '../tree/frontier.ts';
+import { coveringNodes } from '../tree/positions.ts';
+import { type ApiKey, parseApiKey } from './access.ts';
+import type { ChainEnd } from './committer.ts';
+import { EXIT, ExitError, ServerError } from './errors.ts';
+import type { Guard, Promised } from './guard.ts';
+import { Log, type LogDefinition, parseDefinition } from './log.ts';
+import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
+import type { KeyRing } from './secrets.ts';
+import { judgeStart } from './start-rules.ts';
+import {
+  type CommitRecord,
+  commitRecordHash,
+  LogSum,
+  NO_RECORD_HASH,
+  parseCommitRecord,
+  RECORDS_KEPT,
+} from './storage/commit-record.ts';
+import { readHead } from './storage/heads.ts';
+import { API_KEY_PREFIX, COMMIT_PREFIX, LOG_DEFINITION_PREFIX, numberInKey } from './storage/keys.ts';
+import type { Edge } from './storage/rows.ts';
+import { prefixRange, type Row, type Store } from './storage/store.ts';
+import { TreeReader } from './tree-reader.ts';
+
+export interface Recovered {
+  readonly end: ChainEnd;
+  readonly logs: readonly Log[];
+  readonly apiKeys: readonly ApiKey[];
+  /** Newest receivedAt of all logs in microseconds, 0 for none. */
+  readonly newestReceivedAt: number;
+  /** Whether a durable commit that was never acknowledged has been adopted. */
+  readonly adopted: boolean;
+}
+
+export interface RecoveryOptions {
+  readonly store: Store;
+  readonly guard: Guard;
+  readonly slots: readonly [Promised | undefined, Promised | undefined];
+  readonly storeId: Uint8Array;
+  readonly keys: KeyRing;
+}
+
+interface Chain {
+  readonly last: CommitRecord;
+  readonly hashes: ReadonlyMap<number, Uint8Array>;
+}
+
+/** The chain of commit records, or `undefined` while there is none. Throws ExitError 78 if it is broken. */
+export async function readChain(store: Store, storeId: Uint8Array): Promise<Chain | undefined> {
+  const rows = await store.list(prefixRange(COMMIT_PREFIX, RECORDS_KEPT + 1));
+  const hashes = new Map<number, Uint8Array>();
+  let last: CommitRecord | undefined;
+  for (const row of rows) {
+    const n = numberInKey(row.key);
+    let record: CommitRecord;
+    try {
+      record = parseCommitRecord(row.value);
+    } catch (cause) {
+      throw refused(`commit record ${n} is damaged: ${(cause as Error).message}`, cause);
+    }
+    if (!equalBytes(record.storeId, storeId)) {
+      throw refused(`commit record ${n} belongs to store ${toHex(record.storeId)}, the guard to ${toHex(storeId)}`);
+    }
+    const previous = last === undefined ? (n === 1 ? NO_RECORD_HASH : record.previous) : hashes.get(n - 1);
+    if (record.n !== n || previous === undefined || !equalBytes(previous, record.previous)) {
+      throw refused(`commit record ${n} does not follow the one before it`);
+    }
+    hashes.set(n, commitRecordHash(row.value));
+    last = record;
+  }
+  if (last === undefined) return undefined;
+  if (rows.length !== Math.min(last.n, RECORDS_KEPT)) {
+    throw refused(`the database keeps ${rows.length} commit records up to ${last.n}; some are missing`);
+  }
+  return { last, hashes };
+}
+
+export async function recover({ store, guard, slots, storeId, keys }: RecoveryOptions): Promise<Recovered> {
+  const chain = await readChain(store, storeId);
+  const n = chain?.last.n ?? 0;
+  const verdict = judgeStart(slots, { n, recordHash: (i) => chain?.hashes.get(i) });
+  if (verdict.action === 'refuse') throw refused(verdict.reason);
+  if (chain === undefined || verdict.action === 'restart-init')
+    throw new Error('bug: an interrupted first start was not made again');
+
+  const definitions = (await listAll(store, LOG_DEFINITION_PREFIX)).map((row) => parseDefinition(row.value));
+  const edges = await Promise.all(definitions.map(({ name }) => readEdge(store, name)));
+  const sum = checkSum(chain.last, definitions, edges);
+  const recordHash = chain.hashes.get(n) as Uint8Array;
+
+  const logs: Log[] = [];
+  for (const definition of definitions) logs.push(await openLog(store, definition, keys));
+  const apiKeys = (await listAll(store, API_KEY_PREFIX)).map((row) => parseApiKey(row.value));
+
+  // Crash here: nothing was written; the next start adopts the same tail.
+  if (verdict.action === 'adopt') await guard.promise({ n, recordHash });
+  return {
+    end: { storeId, n, recordHash, sum, logCount: definitions.length },
+    logs,
+    apiKeys,
+    newestReceivedAt: edges.reduce((newest, edge) => Math.max(newest, edge.lastReceivedAt), 0),
+    adopted: verdict.action === 'adopt',
+  };
+}
+
+/** S over all logs as they are must be the one of the last record: no log may be older, newer, missing or extra. */
+function checkSum(last: CommitRecord, definitions: readonly LogDefinition[], edges: readonly Edge[]): LogSum {
+  const sum = new LogSum();
+  for (const [i, { name }] of definitions.entries()) {
+    const { treeSize, rootHash, head } = edges[i] as Edge;
+    sum.add({ name, treeSize, rootHash });
+    if (head.treeSize > treeSize) {
+      throw refused(`log ${name} has ${treeSize} entries, but a head of size ${head.treeSize} was signed`);
+    }
+    const changed = last.changed.find((log) => log.name === name);
+    if (changed !== undefined && (changed.treeSize !== treeSize || !equalBytes(changed.rootHash, rootHash))) {
+      throw refused(`log ${name} has ${treeSize} entries, but the last commit left it with ${changed.treeSize}`);
+    }
+  }
+  if (definitions.length !== last.logCount || !sum.equals(last.sum)) {
+    throw refused(
+      `the logs of the database are not those of commit ${last.n}: their sum differs (${definitions.length} logs, ${last.logCount} promised)`,
+    );
+  }
+  return sum;
+}
+
+/**
+ * Loads a log and checks it: its right edge, its newest head under its own key, the tree at that head's size, and every leaf
+ * and tile written since. What comes from a damaged disk ends here, not in a signature.
+ */
+async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): Promise<Log> {
+  const { name, origin, signEpoch, verifierKey } = definition;
+  const own = keys.signer(origin, signEpoch).verifierKey;
+  if (own.text !== verifierKey) {
+    throw refused(
+      `log ${name} was made with the key ${verifierKey}, but this master seed gives ${own.text}. Put the right keys/master back.`,
+    );
+  }
+  try {
+    const state = await loadLogState(store, name);
+    const log = new Log(definition, keys, state, await readHead(store, name, own, state.head));
+    const { treeSize, rootHash } = log.published;
+    const reader = new TreeReader(store, () => {}, { tiles: 64 });
+    const nodes = coveringNodes(0, treeSize);
+    const readNode = await reader.nodes(log, state, nodes);
+    const frontier = nodes.map((node) => readNode(node));
+    if (!equalBytes(frontierRoot(frontier), rootHash)) {
+      throw new ServerError(
+        'damaged',
+        `log ${name}: the stored tree at size ${treeSize} is not the one that was signed`,
+      );
+    }
+    const grown = await verifyGrowth(store, name, { treeSize, frontier }, state.treeSize);
+    if (!equalBytes(frontierRoot(grown), state.rootHash)) {
+      throw new ServerError(
+        'damaged',
+        `log ${name}: the stored leaves do not hash to its root at size ${state.treeSize}`,
+      );
+    }
+    return log;
+  } catch (error) {
+    if (error instanceof ServerError && error.code === 'damaged') throw refused(error.message, error);
+    throw error;
+  }
+}
+
+/** All rows under a prefix, in pages. */
+async function listAll(store: Store, prefix: string): Promise<Row[]> {
+  const all: Row[] = [];
+  const range = prefixRange(prefix, 1000);
+  let from = range.gte;
+  for (;;) {
+    const rows = await store.list({ ...range, gte: from });
+    all.push(...rows);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < range.limit) return all;
+    from = `${last.key}\0`;
+  }
+}
+
+function refused(message: string, cause?: unknown): ExitError {
+  return new ExitError(EXIT.refused, message, cause === undefined ? undefined : { cause });
+}
