@@ -1,0 +1,65 @@
+/**
+ * Planted bugs: a copy of the build with one piece of text replaced, so that a fault test can be seen red. Nothing of it can be
+ * reached in production: the switch is the copy.
+ */
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BUILD, ROOT, temporaryFolder } from './spawn-server.ts';
+
+export interface Bug {
+  readonly file: string;
+  readonly text: string;
+  readonly replacement: string;
+}
+
+/** A build with these bugs in it. Throws if the text to replace is not there exactly once: a plant must not rot silently. */
+export function plant(bugs: readonly Bug[]): { readonly build: string; readonly remove: () => void } {
+  const { path, remove } = temporaryFolder('planted');
+  cpSync(BUILD, join(path, 'dist'), { recursive: true });
+  cpSync(join(ROOT, 'package.json'), join(path, 'package.json'));
+  symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'));
+  for (const { file, text, replacement } of bugs) {
+    const target = join(path, 'dist', file);
+    const source = readFileSync(target, 'utf8');
+    if (source.split(text).length !== 2) throw new Error(`the text to replace is not in ${file} exactly once: ${text}`);
+    writeFileSync(
+      target,
+      source.replace(text, () => replacement),
+    );
+  }
+  return { build: join(path, 'dist'), remove };
+}
+
+/** Acknowledges and shows what is not durable yet: the commit follows 30 ms later. */
+export const ACKNOWLEDGED_TOO_EARLY: readonly Bug[] = [
+  {
+    file: 'server/committer.js',
+    text: 'await this.#store.commit(writes);',
+    replacement:
+      'setTimeout(() => { this.#store.commit(writes).then(() => this.#guard.promise({ n, recordHash })); }, 30);',
+  },
+  { file: 'server/committer.js', text: 'await this.#guard.promise({ n, recordHash });', replacement: '' },
+];
+
+/** Goes on without looking whether somebody else owns the data directory now. */
+export const OWNER_NOT_CHECKED: readonly Bug[] = [
+  {
+    file: 'server/guard.js',
+    text: 'if (this.#epoch === undefined || epoch === undefined || !equalBytes(epoch, this.#epoch)) {',
+    replacement: 'if (false) {',
+  },
+];
+
+/** Starts on whatever database there is. */
+export const ROLLBACK_ACCEPTED: readonly Bug[] = [
+  {
+    file: 'server/start-rules.js',
+    text: 'if (database.n < newest.n) {',
+    replacement: "if (database.n < newest.n) return { action: 'accept' };\n    if (false) {",
+  },
+];
+
+/** Does not look whether the guard is the file it was made as. */
+export const COPY_ACCEPTED: readonly Bug[] = [
+  { file: 'server/data-directory.js', text: 'options.checkInode !== false', replacement: 'false' },
+];

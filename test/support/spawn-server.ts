@@ -1,0 +1,117 @@
+/** Real server processes for tests: started from a build, watched, killed, and never left behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const ROOT = new URL('../..', import.meta.url).pathname;
+export const BUILD = join(ROOT, 'dist');
+
+export const ADMIN_KEY = `ind_${'0123456789abcdef'}_${'ab'.repeat(32)}`;
+
+export interface SpawnOptions {
+  readonly dataDir: string;
+  /** Folder of the build to run; the project's own by default. */
+  readonly build?: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Command that runs the server, such as `unshare -n …`; the node command line is appended. */
+  readonly wrapper?: readonly string[];
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class ServerProcess {
+  readonly child: ChildProcess;
+  readonly exited: Promise<Exit>;
+  url = '';
+  stdout = '';
+  stderr = '';
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+    child.stdout?.on('data', (chunk) => {
+      this.stdout += String(chunk);
+    });
+    child.stderr?.on('data', (chunk) => {
+      this.stderr += String(chunk);
+    });
+    this.exited = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
+  }
+
+  /** Starts a server and waits until it listens or has exited; `url` is empty in the second case. */
+  static async start({
+    dataDir,
+    build = BUILD,
+    flags = [],
+    env = {},
+    wrapper = [],
+  }: SpawnOptions): Promise<ServerProcess> {
+    const command = [
+      ...wrapper,
+      process.execPath,
+      join(build, 'cli/main.js'),
+      'serve',
+      ...['--data-dir', dataDir, '--listen', '127.0.0.1:0', '--origin-base', 'example.com'],
+      ...flags,
+    ];
+    const child = spawn(command[0] as string, command.slice(1), {
+      env: { PATH: process.env['PATH'], INDELIBLE_ADMIN_KEY: ADMIN_KEY, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const server = new ServerProcess(child);
+    running.add(server);
+    const listening = new Promise<void>((resolve) => {
+      child.stdout?.on('data', () => {
+        const match = /^listening on (\S+)\n/.exec(server.stdout);
+        if (match !== null) {
+          server.url = match[1] as string;
+          resolve();
+        }
+      });
+    });
+    await Promise.race([listening, server.exited]);
+    return server;
+  }
+
+  /** Ends the process and waits for its end. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
+    this.child.kill(signal);
+    const exit = await this.exited;
+    running.delete(this);
+    return exit;
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, ...(init.headers as Record<string, string>) };
+    return fetch(`${this.url}${path}`, { ...init, headers });
+  }
+
+  /** Appends one event to `main`. */
+  append(event: object, query = ''): Promise<Response> {
+    return this.fetch(`/logs/main/events${query}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(event),
+    });
+  }
+}
+
+const running = new Set<ServerProcess>();
+
+/** Kills whatever a test left running; for `afterEach`. */
+export async function killAll(): Promise<void> {
+  for (const server of running) {
+    if (server.child.exitCode === null && server.child.signalCode === null) await server.stop('SIGKILL');
+  }
+  running.clear();
+}
+
+/** A temporary folder, and how to remove it. */
+export function temporaryFolder(name: string): { readonly path: string; readonly remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), `indelible-${name}-`));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
