@@ -1,0 +1,130 @@
+/** The server as a process: first start, what it prints, how it stops, what it exits with. */
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { ADMIN_KEY, BUILD, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
+
+afterEach(killAll);
+
+function serve(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): { status: number | null; stderr: string; stdout: string } {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [join(BUILD, 'cli/main.js'), 'serve', ...args], {
+    encoding: 'utf8',
+    timeout: 20_000,
+    env: { PATH: process.env['PATH'], ...env },
+  });
+  return { status, stderr, stdout };
+}
+
+describe('the server process', () => {
+  test('a first start makes main and _system, and prints key, verifier key and three lines, once and on stderr', async () => {
+    const { path, remove } = temporaryFolder('first');
+    const dataDir = join(path, 'data');
+    const child = spawn(
+      process.execPath,
+      [join(BUILD, 'cli/main.js'), 'serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0'],
+      { env: { PATH: process.env['PATH'] } },
+    );
+    let stderr = '';
+    let stdout = '';
+    child.stderr.on('data', (chunk) => {
+      stderr += String(chunk);
+    });
+    await new Promise<void>((resolve) =>
+      child.stdout.on('data', (chunk) => {
+        stdout += String(chunk);
+        resolve();
+      }),
+    );
+    const url = /^listening on (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(stdout)?.[1];
+    const key = /admin key +(ind_[0-9a-f]{16}_[0-9a-f]{64})/.exec(stderr)?.[1];
+    const vkey = /verifier key +([0-9a-f]{16}\.indelible\.invalid\/logs\/main\+[0-9a-f]{8}\+\S+)/.exec(stderr)?.[1];
+    expect([url, key, vkey].every((found) => found !== undefined)).toBe(true);
+
+    // The three lines, as a person would paste them.
+    const lines = stderr.split('\n').filter((line) => /^ {2}(curl|node) /.test(line));
+    expect(lines).toHaveLength(3);
+    for (const line of lines) {
+      const run = spawnSync(
+        'bash',
+        ['-c', line.replace('node dist/cli/main.js', `node ${join(BUILD, 'cli/main.js')}`)],
+        { cwd: path, encoding: 'utf8' },
+      );
+      expect({ line, status: run.status, stderr: run.stderr }).toEqual({ line, status: 0, stderr: '' });
+    }
+    child.kill('SIGTERM');
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
+    expect(stdout.split('\n')).toHaveLength(2);
+    expect(statSync(dataDir).mode % 0o1000).toBe(0o700);
+    expect(statSync(join(dataDir, 'keys/master')).mode % 0o1000).toBe(0o600);
+
+    const again = await ServerProcess.start({ dataDir, env: { INDELIBLE_ADMIN_KEY: ADMIN_KEY } });
+    expect(again.stderr).not.toContain('admin key');
+    expect(await (await again.fetch('/admin/logs')).json()).toMatchObject({
+      logs: [{ name: '_system' }, { name: 'main' }],
+    });
+    await again.stop();
+    remove();
+  });
+
+  test('SIGTERM drains: running requests are answered, what was acknowledged stays, exit 0', async () => {
+    const { path, remove } = temporaryFolder('drain');
+    const server = await ServerProcess.start({ dataDir: path, flags: ['--interval', '300'] });
+    await server.append({ id: 'warm' }, '?ack=signed');
+    const waiting = Array.from({ length: 20 }, (_, i) => server.append({ id: i }, '?ack=signed'));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const exit = server.stop('SIGTERM');
+    const answers = await Promise.all(waiting);
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+    expect(await exit).toEqual({ code: 0, signal: null });
+    const again = await ServerProcess.start({ dataDir: path });
+    expect(await (await again.fetch('/logs/main')).json()).toMatchObject({ tree_size: 21 });
+    await again.stop();
+    remove();
+  });
+
+  test('all problems of the configuration are reported at once: exit 2', () => {
+    const { status, stderr } = serve(['--listen', 'nowhere', '--interval', '0'], {
+      INDELIBLE_ADMIN_KEY: 'secret',
+      INDELIBLE_MAX_EVENTS: 'many',
+    });
+    expect(status).toBe(2);
+    for (const word of ['--listen', '--interval', 'INDELIBLE_ADMIN_KEY', 'INDELIBLE_MAX_EVENTS'])
+      expect(stderr).toContain(word);
+    expect(stderr).not.toContain('secret');
+    expect(serve(['--no-such-flag']).status).toBe(2);
+  });
+
+  test('a master seed that others can read: exit 78', async () => {
+    const { path, remove } = temporaryFolder('mode');
+    const server = await ServerProcess.start({ dataDir: path });
+    await server.stop();
+    chmodSync(join(path, 'keys/master'), 0o640);
+    const { status, stderr } = serve(['--data-dir', path, '--listen', '127.0.0.1:0']);
+    expect(status).toBe(78);
+    expect(stderr).toContain('chmod 600');
+    remove();
+  });
+
+  test('a directory that was open to others is made 0700', async () => {
+    const { path, remove } = temporaryFolder('open');
+    const dataDir = join(path, 'data');
+    mkdirSync(dataDir, { mode: 0o755 });
+    const server = await ServerProcess.start({ dataDir });
+    expect(statSync(dataDir).mode % 0o1000).toBe(0o700);
+    await server.stop();
+    remove();
+  });
+
+  test('every command has help with an example', () => {
+    for (const command of ['serve', 'append', 'get', 'verify', 'logs', 'keys', 'adopt']) {
+      const { stdout, status } = spawnSync(process.execPath, [join(BUILD, 'cli/main.js'), command, '--help'], {
+        encoding: 'utf8',
+      });
+      expect({ command, status, example: stdout.includes('Example') }).toEqual({ command, status: 0, example: true });
+    }
+  });
+});

@@ -1,0 +1,142 @@
+/**
+ * Two servers on one data directory. In one network namespace the second is stopped by our own lock before it writes anything;
+ * across namespaces, and with LevelDB's LOCK file removed, only the guard's owner block stands between them.
+ */
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { OWNER_NOT_CHECKED, plant } from '../support/plant.ts';
+import { ADMIN_KEY, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
+
+afterEach(killAll);
+
+/** A namespace of its own, with a loopback of its own; needs root and util-linux. */
+const NAMESPACE = ['unshare', '-n', 'bash', '-c', 'ip link set lo up && exec "$@"', 'server'];
+const canUnshare = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0;
+const inNamespaces = canUnshare ? test : test.skip;
+if (!canUnshare) console.log('SKIPPED: two writers across network namespaces: unshare -n needs root and iproute2');
+
+/** Appends through curl inside the namespace of a server, since its loopback cannot be reached from here. */
+function appendInside(server: ServerProcess, id: string): { status: number; body: string } {
+  const args = [
+    '-t',
+    String(server.child.pid),
+    '-n',
+    'curl',
+    '-s',
+    '-m',
+    '10',
+    '-w',
+    '\n%{http_code}',
+    `${server.url}/logs/main/events?id_pointer=/id`,
+  ];
+  const headers = ['-H', `Authorization: Bearer ${ADMIN_KEY}`, '-H', 'Content-Type: application/json'];
+  const { stdout } = spawnSync('nsenter', [...args, ...headers, '-d', JSON.stringify({ id })], { encoding: 'utf8' });
+  const at = stdout.lastIndexOf('\n');
+  return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, at) };
+}
+
+describe('two servers on one data directory', () => {
+  test('the second one exits 75 and the first one goes on', async () => {
+    const { path, remove } = temporaryFolder('two');
+    const first = await ServerProcess.start({ dataDir: path });
+    const second = await ServerProcess.start({ dataDir: path });
+    expect(second.url).toBe('');
+    expect((await second.exited).code).toBe(75);
+    expect(second.stderr).toContain('another process uses');
+    expect((await first.append({ id: 1 })).status).toBe(200);
+    expect((await first.stop()).code).toBe(0);
+    remove();
+  });
+
+  test('nor does it help to remove LevelDB’s LOCK file', async () => {
+    const { path, remove } = temporaryFolder('two-lock');
+    const first = await ServerProcess.start({ dataDir: path });
+    rmSync(join(path, 'db/LOCK'));
+    const second = await ServerProcess.start({ dataDir: path });
+    expect((await second.exited).code).toBe(75);
+    expect((await first.append({ id: 1 })).status).toBe(200);
+    await first.stop();
+    remove();
+  });
+
+  inNamespaces(
+    'across namespaces without LOCK, the first one loses the directory before it can acknowledge',
+    async () => {
+      const { path, remove } = temporaryFolder('two-ns');
+      const first = await ServerProcess.start({ dataDir: path, flags: ['--interval', '20'] });
+      expect((await first.append({ id: 'before' }, '?ack=signed')).status).toBe(200);
+      rmSync(join(path, 'db/LOCK'));
+      const second = await ServerProcess.start({ dataDir: path, wrapper: NAMESPACE, flags: ['--interval', '20'] });
+      expect(second.url).not.toBe('');
+
+      expect(appendInside(second, 'from the second').status).toBe(200);
+      const late = await first.append({ id: 'from the first' });
+      expect(late.status).toBe(503);
+      expect(await late.json()).toMatchObject({ code: 'outcome_unknown' });
+      expect((await first.exited).code).toBe(75);
+      expect(appendInside(second, 'again').status).toBe(200);
+      await second.stop();
+
+      const third = await ServerProcess.start({ dataDir: path });
+      const events = await (await third.fetch('/logs/main/events')).text();
+      expect(events).toContain('before');
+      expect(events).toContain('from the second');
+      expect(events).not.toContain('from the first');
+      await third.stop();
+      remove();
+    },
+  );
+
+  inNamespaces('a process that slept while its successor took over cannot acknowledge when it wakes', async () => {
+    const { path, remove } = temporaryFolder('two-stop');
+    const first = await ServerProcess.start({ dataDir: path, flags: ['--interval', '20'] });
+    expect((await first.append({ id: 'before' })).status).toBe(200);
+    const pending = Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        first
+          .append({ id: `sleeping ${i}` })
+          .then(async (reply) => ({ status: reply.status, body: await reply.text() })),
+      ),
+    );
+    first.child.kill('SIGSTOP');
+    rmSync(join(path, 'db/LOCK'));
+    const second = await ServerProcess.start({ dataDir: path, wrapper: NAMESPACE, flags: ['--interval', '20'] });
+    expect(appendInside(second, 'awake').status).toBe(200);
+    first.child.kill('SIGCONT');
+    const answers = await pending;
+    // Whatever was answered 200 was durable before the successor came; the rest learned that the outcome is unknown.
+    expect(
+      await first
+        .append({ id: 'after' })
+        .then((reply) => reply.status)
+        .catch(() => 0),
+    ).not.toBe(200);
+    expect((await first.exited).code).toBe(75);
+    expect(appendInside(second, 'still awake').status).toBe(200);
+    await second.stop();
+
+    const third = await ServerProcess.start({ dataDir: path });
+    const events = await (await third.fetch('/logs/main/events?limit=1000')).text();
+    for (const [i, { status }] of answers.entries()) {
+      if (status === 200) expect(events).toContain(`sleeping ${i}"`);
+    }
+    expect(events).toContain('still awake');
+    await third.stop();
+    remove();
+  });
+
+  inNamespaces('a server that does not look at the owner is seen red', async () => {
+    const { path, remove } = temporaryFolder('two-planted');
+    const planted = plant(OWNER_NOT_CHECKED);
+    const first = await ServerProcess.start({ dataDir: path, build: planted.build });
+    rmSync(join(path, 'db/LOCK'));
+    const second = await ServerProcess.start({ dataDir: path, build: planted.build, wrapper: NAMESPACE });
+    expect(appendInside(second, 'from the second').status).toBe(200);
+    expect((await first.append({ id: 'from the first' })).status).toBe(200); // Both acknowledge: the very disaster.
+    planted.remove();
+    await killAll();
+    remove();
+  });
+});
