@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { apiKeyId } from './access.ts';
 import { CLOCK_LIMITS } from './clock.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { HTTP_LIMITS } from './http/routes.ts';
+import { HTTP_LIMITS } from './http/call.ts';
 import { PUBLISHER_INTERVALS } from './publisher.ts';
 import { parseMasterSeed } from './secrets.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';

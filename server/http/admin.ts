@@ -4,10 +4,10 @@ import { fromUtf8 } from '../../tree/bytes.ts';
 import { type ApiKey, SCOPES } from '../access.ts';
 import { ServerError } from '../errors.ts';
 import { parsePointer } from '../ingest/event-id.ts';
+import type { Call, LogCall } from './call.ts';
 import { renderLog } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { mediaType, Query, readBody } from './request.ts';
-import type { Call, LogCall } from './routes.ts';
 
 const ADMIN_BODY = 65_536;
 

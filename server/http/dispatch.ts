@@ -8,9 +8,10 @@ import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
 import { ServerError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Call } from './call.ts';
 import { problem, problemOf } from './problem.ts';
 import { type Reply, send, withHeaders } from './reply.ts';
-import { type Call, type LogRoute, ROUTES, type Route } from './routes.ts';
+import { type LogRoute, ROUTES, type Route } from './routes.ts';
 
 /** What a dispatcher gives to every call. */
 export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> & { readonly logger: Logger };

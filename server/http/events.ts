@@ -8,11 +8,11 @@ import { checkEvent, IngestError } from '../ingest/json-event.ts';
 import { type BadLine, readBatch } from '../ingest/ndjson.ts';
 import { inclusionProof } from '../prover.ts';
 import type { Appended } from '../sequencer.ts';
+import type { LogCall } from './call.ts';
 import { problem } from './problem.ts';
 import { base64, renderEntry, renderProof } from './render.ts';
 import { json, jsonText, type Reply } from './reply.ts';
 import { decimal, mediaType, Query, readBody } from './request.ts';
-import type { LogCall } from './routes.ts';
 
 type Ack = 'durable' | 'signed';
 

@@ -4,10 +4,10 @@ import { ServerError } from '../errors.ts';
 import type { Log, Published } from '../log.ts';
 import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
 import { cached } from './caching.ts';
+import type { LogCall } from './call.ts';
 import { base64, renderHead, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { Query } from './request.ts';
-import type { LogCall } from './routes.ts';
 
 /** GET checkpoint: the newest published head as a signed note (C2SP tlog-checkpoint). */
 export function checkpoint({ log, req }: LogCall): Reply {

@@ -1,6 +1,7 @@
 /** Liveness, readiness and metrics: open to everybody, so they name no log and no tenant. */
+
+import type { Call } from './call.ts';
 import type { Reply } from './reply.ts';
-import type { Call } from './routes.ts';
 
 function text(status: number, body: string, contentType = 'text/plain; charset=utf-8'): Reply {
   return { status, headers: { 'content-type': contentType, 'cache-control': 'no-store' }, body };

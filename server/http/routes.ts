@@ -2,55 +2,15 @@
  * The one table of routes. Hot routes are dispatched before express, which serves the others; both take methods, rights and
  * handlers from here, so that they cannot drift apart.
  */
-import type { IncomingMessage } from 'node:http';
-import type { ApiKey, Scope } from '../access.ts';
-import type { Log, LogKind } from '../log.ts';
-import type { LogServer } from '../log-server.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Scope } from '../access.ts';
+import type { LogKind } from '../log.ts';
 import * as admin from './admin.ts';
+import type { Call, LogCall } from './call.ts';
 import * as events from './events.ts';
 import * as heads from './heads.ts';
 import * as health from './health.ts';
 import type { Reply } from './reply.ts';
 import * as tiles from './tiles.ts';
-
-/** Limits of requests; `serve --help` explains each. */
-export interface HttpLimits {
-  readonly maxEventSize: number;
-  readonly maxEvents: number;
-  readonly maxBodySize: number;
-  /** How long an append with ack=signed waits for its head, in milliseconds. */
-  readonly ackTimeout: number;
-  /** How long a read of a durable but unsigned entry waits for its head, in milliseconds. */
-  readonly readTimeout: number;
-}
-
-export const HTTP_LIMITS: HttpLimits = {
-  maxEventSize: 1_048_576,
-  maxEvents: 10_000,
-  maxBodySize: 16 * 1_048_576,
-  ackTimeout: 30_000,
-  readTimeout: 5_000,
-};
-
-/** What every handler may use. */
-export interface Call {
-  readonly server: LogServer;
-  readonly limits: HttpLimits;
-  readonly metrics: Metrics;
-  readonly ready: () => boolean;
-  readonly req: IncomingMessage;
-  /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
-  readonly params: Readonly<Record<string, string>>;
-  /** Query text after `?`. */
-  readonly search: string;
-  /** The key that was used, if any. */
-  readonly key: ApiKey | undefined;
-}
-
-export interface LogCall extends Call {
-  readonly log: Log;
-}
 
 interface Common {
   readonly method: 'GET' | 'POST' | 'DELETE';

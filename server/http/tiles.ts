@@ -2,8 +2,8 @@
 import { parseTilePath, tileExists } from '../../tree/tiles.ts';
 import { ServerError } from '../errors.ts';
 import { cached } from './caching.ts';
+import type { LogCall } from './call.ts';
 import { type Reply, withHeaders } from './reply.ts';
-import type { LogCall } from './routes.ts';
 
 const IMMUTABLE = 'max-age=31536000, immutable';
 

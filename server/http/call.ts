@@ -1,0 +1,44 @@
+/** What a handler is given: the server, the limits, the request and who sent it. */
+import type { IncomingMessage } from 'node:http';
+import type { ApiKey } from '../access.ts';
+import type { Log } from '../log.ts';
+import type { LogServer } from '../log-server.ts';
+import type { Metrics } from '../metrics.ts';
+
+/** Limits of requests; `serve --help` explains each. */
+export interface HttpLimits {
+  readonly maxEventSize: number;
+  readonly maxEvents: number;
+  readonly maxBodySize: number;
+  /** How long an append with ack=signed waits for its head, in milliseconds. */
+  readonly ackTimeout: number;
+  /** How long a read of a durable but unsigned entry waits for its head, in milliseconds. */
+  readonly readTimeout: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  maxEventSize: 1_048_576,
+  maxEvents: 10_000,
+  maxBodySize: 16 * 1_048_576,
+  ackTimeout: 30_000,
+  readTimeout: 5_000,
+};
+
+/** What every handler may use. */
+export interface Call {
+  readonly server: LogServer;
+  readonly limits: HttpLimits;
+  readonly metrics: Metrics;
+  readonly ready: () => boolean;
+  readonly req: IncomingMessage;
+  /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
+  readonly params: Readonly<Record<string, string>>;
+  /** Query text after `?`. */
+  readonly search: string;
+  /** The key that was used, if any. */
+  readonly key: ApiKey | undefined;
+}
+
+export interface LogCall extends Call {
+  readonly log: Log;
+}
