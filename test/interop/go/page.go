@@ -336,10 +336,8 @@ func checkReply(verifier note.Verifier, line []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, index, size, leafHash, hashes, signed.root); err != nil {
-		return fmt.Errorf("inclusion proof: %w", err)
-	}
-	return nil
+	err = proof.VerifyInclusion(rfc6962.DefaultHasher, index, size, leafHash, hashes, signed.root)
+	return proofError("inclusion proof", err)
 }
 
 func checkConsistency(verifier note.Verifier, line []byte) error {
@@ -370,8 +368,17 @@ func checkConsistency(verifier note.Verifier, line []byte) error {
 	}
 	first, second := ends[0], ends[1]
 	err = proof.VerifyConsistency(rfc6962.DefaultHasher, first.size, second.size, hashes, first.root, second.root)
+	return proofError("consistency proof", err)
+}
+
+// proofError keeps the reason on one line: the library prints both root hashes, byte by byte.
+func proofError(what string, err error) error {
+	var mismatch proof.RootMismatchError
+	if errors.As(err, &mismatch) {
+		return fmt.Errorf("%s: it does not lead to the signed root hash", what)
+	}
 	if err != nil {
-		return fmt.Errorf("consistency proof: %w", err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
