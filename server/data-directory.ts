@@ -7,7 +7,7 @@
  * nothing written.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { EXIT, ExitError } from './errors.ts';
@@ -64,12 +64,13 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   if (options.create === false && !(found.guard && found.db)) {
     throw new ExitError(EXIT.usage, `${path} is not a data directory with a guard and a database`);
   }
-  makePrivateDirectory(path);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
 
   const unlock = [await lockPath(path)];
   try {
     // Looked at again under the lock: another process may have finished its first start in between.
-    const { guard: hasGuard, db: hasDb } = found.guard || found.db ? found : inspect(path, guardPath);
+    const { guard: hasGuard, db: hasDb } = inspect(path, guardPath);
+    makePrivateDirectory(path);
     if (!hasGuard && hasDb) {
       throw refused(
         `${path} has a database but no guard (${guardPath}): what was promised is not known. Put the guard back.`,
@@ -88,15 +89,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       }
       // Claimed before the database is opened: from here on, whoever had it before cannot acknowledge anything.
       await guard.claim();
-      let firstStart = !hasDb;
-      let store = await openStore(dbPath, firstStart, options.writeBufferSize);
-      if (hasDb && untouched && (await readChain(store, content.storeId)) === undefined) {
-        // A first start that was interrupted before its first commit: nothing in there was ever promised.
-        await store.close();
-        await rm(dbPath, { recursive: true });
-        store = await openStore(dbPath, true, options.writeBufferSize);
-        firstStart = true;
-      }
+      const { store, firstStart } = untouched
+        ? await openNewStore(dbPath, content.storeId, options)
+        : { store: await openStore(dbPath, false, options), firstStart: false };
       return {
         firstStart,
         store,
@@ -168,7 +163,30 @@ function openGuard(path: string): { readonly guard: GuardFile; readonly content:
   }
 }
 
-async function openStore(path: string, create: boolean, writeBufferSize: number | undefined): Promise<Store> {
+/**
+ * The database of a guard that has promised nothing yet. One without a commit record, or that was not even made completely, is
+ * what an interrupted first start left behind: nobody was ever told of anything in it, so it is made again.
+ */
+async function openNewStore(
+  path: string,
+  storeId: Uint8Array,
+  options: DataDirectoryOptions,
+): Promise<{ readonly store: Store; readonly firstStart: boolean }> {
+  if (existsSync(path)) {
+    const left = await openStore(path, false, options).catch((error: unknown) => {
+      if (error instanceof ExitError && error.exitCode === EXIT.refused) return undefined;
+      throw error;
+    });
+    if (left !== undefined) {
+      if ((await readChain(left, storeId)) !== undefined) return { store: left, firstStart: false };
+      await left.close();
+    }
+    await rm(path, { recursive: true });
+  }
+  return { store: await openStore(path, true, options), firstStart: true };
+}
+
+async function openStore(path: string, create: boolean, { writeBufferSize }: DataDirectoryOptions): Promise<Store> {
   try {
     if (create) await mkdir(path, { recursive: true, mode: 0o700 });
     return await openLevelStore({
