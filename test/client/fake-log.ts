@@ -279,7 +279,7 @@ export class FakeLog {
     if (path === '/admin/keys' && method === 'GET') return json({ keys: this.keys });
     if (path === '/admin/keys') {
       const id = String(this.keys.length).padStart(16, '0');
-      const key = { id, name: body['name'], scope: body['scope'], log: body['log'] ?? null, created_at: TIME };
+      const key = { id, name: body['name'], scopes: body['scopes'], log: body['log'] ?? null, created_at: TIME };
       this.keys.push({ ...key, revoked_at: null });
       return json({ ...key, key: `ind_${id}_${'a'.repeat(64)}` }, 201);
     }

@@ -1,0 +1,368 @@
+/**
+ * The client of one events log. It believes nothing: leaves are rebuilt from its own bytes, proofs and signatures are verified, and
+ * every checkpoint is compared with the newest one it remembers. What a method returns has been checked as its comment says.
+ */
+import { type Checkpoint, openCheckpoint, type TreeHead } from '../proofs/checkpoint.ts';
+import { ProofError } from '../proofs/error.ts';
+import { verifyInclusion } from '../proofs/inclusion.ts';
+import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
+import { parseHeader } from '../proofs/leaf.ts';
+import { equalBytes, toBase64 } from '../tree/bytes.ts';
+import { asLeafHash, type LeafHash, type TreeHash } from '../tree/hash.ts';
+import { appendBody, isRepeatable } from './append-body.ts';
+import { checkPlaces, type LoggedEntry, openEventReply, openHead, type ProvenEntry, rebuild } from './check-reply.ts';
+import { ClientError } from './error.ts';
+import { readObject } from './json.ts';
+import { checkHead, knownHead, proveConsistent } from './known-head.ts';
+import { type HeadMemory, inMemoryHeads } from './memory.ts';
+import {
+  type Ack,
+  type AppendReplyEntry,
+  type LogInfo,
+  parseAppendReply,
+  parseConsistencyReply,
+  parseEntryLine,
+  parseInclusionReply,
+  parseLogInfo,
+  parseTreeHeadReply,
+} from './replies.ts';
+import { Transport, type TransportOptions } from './transport.ts';
+
+export interface LogClientOptions extends TransportOptions {
+  /**
+   * Verifier key of the log, as text, from the operator by a safe way. It is pinned for the URL in the memory, in place of
+   * what was pinned before.
+   */
+  readonly verifierKey?: string | undefined;
+  /** Default: one that forgets everything when the process ends. */
+  readonly memory?: HeadMemory | undefined;
+  /** Whether a log of which no key is known may tell its key itself, once; it is pinned then. Default true. */
+  readonly trustOnFirstUse?: boolean | undefined;
+}
+
+export interface AppendOptions {
+  /** Level to wait for. `durable` comes without a signature. Default: the server's, durable. */
+  readonly ack?: Ack | undefined;
+  /** JSON pointer (RFC 6901) to the id in each event that makes it exactly-once, such as `/id`. */
+  readonly idPointer?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An entry that was just appended, or had been before (`replayed`). */
+export interface AppendedEntry extends LoggedEntry {
+  readonly replayed: boolean;
+  /** Inclusion proof under the checkpoint of the result, verified. */
+  readonly proof?: readonly TreeHash[];
+}
+
+export interface AppendResult {
+  /** The level that was reached, which may be less than what was asked for. */
+  readonly ack: Ack;
+  /** In the order of the events. */
+  readonly entries: readonly AppendedEntry[];
+  /** There if the level is signed. */
+  readonly checkpoint?: Checkpoint;
+}
+
+export interface EntriesOptions {
+  /** First leaf index. Default 0. */
+  readonly from?: number | undefined;
+  /** Most entries. Default: all that the log gives. */
+  readonly limit?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Advance {
+  /** The head that was remembered before. */
+  readonly from: Checkpoint | undefined;
+  /** The newest head, which is remembered now. */
+  readonly to: Checkpoint;
+}
+
+/** An inclusion proof that was verified against a root hash that is signed, or proven consistent with a signed one. */
+export interface ProvenInclusion extends TreeHead {
+  readonly leafIndex: number;
+  readonly leafHash: LeafHash;
+  readonly proof: readonly TreeHash[];
+}
+
+/** Most entries that are asked for at once; a server gives no more. */
+const PAGE = 1000;
+
+interface Signal {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class LogClient {
+  readonly #transport: Transport;
+  readonly #memory: HeadMemory;
+  readonly #given: VerifierKey | undefined;
+  readonly #trustOnFirstUse: boolean;
+  /** ID of the API key, which headers must name. */
+  readonly #keyId: string | undefined;
+  #key: VerifierKey | undefined;
+
+  /** Throws ClientError `bad_argument`, and NoteError on a verifier key that is none. Sends nothing. */
+  constructor(options: LogClientOptions) {
+    this.#transport = new Transport(options);
+    this.#memory = options.memory ?? inMemoryHeads();
+    this.#given = options.verifierKey === undefined ? undefined : parseVerifierKey(options.verifierKey);
+    this.#trustOnFirstUse = options.trustOnFirstUse ?? true;
+    this.#keyId = /^ind_([0-9a-f]{16})_[0-9a-f]{64}$/.exec(options.key ?? '')?.[1];
+  }
+
+  /** Base URL of the log, without a slash at the end. */
+  get url(): string {
+    return this.#transport.url;
+  }
+
+  /**
+   * The key that everything is verified with: the given one, else the pinned one, else, once, what the server says, which is
+   * pinned then. Throws ClientError `unpinned`, `bad_reply` and those of a request; NoteError on a key that is none.
+   */
+  async verifierKey({ signal }: Signal = {}): Promise<VerifierKey> {
+    if (this.#key !== undefined) return this.#key;
+    const pinned = await this.#memory.readPin(this.url);
+    let key = this.#given;
+    if (key === undefined) {
+      if (pinned === undefined && !this.#trustOnFirstUse)
+        throw new ClientError('unpinned', `no verifier key is known for ${this.url}`);
+      key = parseVerifierKey(pinned ?? (await this.#statedKey(signal)));
+    }
+    if (key.text !== pinned) await this.#memory.writePin(this.url, key.text);
+    this.#key = key;
+    return key;
+  }
+
+  async #statedKey(signal: AbortSignal | undefined): Promise<string> {
+    const info = await this.info({ signal });
+    if (parseVerifierKey(info.verifierKey).name !== info.origin)
+      throw new ClientError('bad_reply', 'the verifier key is not one of this origin');
+    return info.verifierKey;
+  }
+
+  /** What the server says about the log. Not verified. Throws ClientError. */
+  async info({ signal }: Signal = {}): Promise<LogInfo> {
+    return parseLogInfo(readObject(await this.#transport.request({ path: '', signal }), 'the answer'));
+  }
+
+  /**
+   * Appends events, all or none, and rebuilds the leaf of each from the event as it was sent. With level signed, the checkpoint
+   * and every inclusion proof are verified too. Failures that pass are retried: all of them where every event has an id at
+   * `idPointer`, otherwise only if the server says that it stored nothing.
+   * Throws ClientError (`outcome_unknown` where nobody knows whether it was stored), ProofError, NoteError.
+   */
+  async append(given: readonly Uint8Array[], options: AppendOptions = {}): Promise<AppendResult> {
+    const { ack, idPointer, signal } = options;
+    const { events, contentType, body } = appendBody(given);
+    // Before anything is stored: without a key no answer could be checked.
+    const key = await this.verifierKey({ signal });
+    const reply = parseAppendReply(
+      await this.#transport.request({
+        method: 'POST',
+        path: 'events',
+        query: { id_pointer: idPointer, ack },
+        body,
+        contentType,
+        repeatable: () => isRepeatable(events, idPointer),
+        signal,
+      }),
+    );
+    if (reply.entries.length !== events.length)
+      throw new ClientError('bad_reply', `${events.length} events were sent, the answer has ${reply.entries.length}`);
+    const entries = reply.entries.map((stated, i) => {
+      const entry = rebuild({ ...stated, event: events[i] as Uint8Array }, key.name);
+      this.#checkHeader(stated, idPointer);
+      return { ...entry, replayed: stated.replayed, ...(stated.proof === undefined ? {} : { proof: stated.proof }) };
+    });
+    checkPlaces(entries);
+    if (reply.head === undefined) return { ack: reply.ack, entries };
+    const checkpoint = openHead(reply.head, key);
+    for (const { leafHash, leafIndex, proof = [] } of entries)
+      verifyInclusion({ leafHash, leafIndex, treeSize: checkpoint.treeSize, rootHash: checkpoint.rootHash, proof });
+    await this.#check(checkpoint, key, signal);
+    return { ack: reply.ack, entries, checkpoint };
+  }
+
+  /** A header is committed for ever, so it must not lay a new entry at somebody else's door. */
+  #checkHeader({ header, replayed }: AppendReplyEntry, idPointer: string | undefined): void {
+    const { by, id_pointer } = parseHeader(header);
+    if (replayed) return;
+    if (this.#keyId !== undefined && by !== this.#keyId)
+      throw new ProofError('bad_header', `the header says that the entry is by ${by}, not by ${this.#keyId}`);
+    if (idPointer !== undefined && id_pointer !== undefined && id_pointer !== idPointer)
+      throw new ProofError('bad_header', 'the header names another id pointer');
+  }
+
+  /**
+   * One entry, proven to be in the log: leaf rebuilt, inclusion proof and checkpoint verified, checkpoint compared with the remembered one.
+   * Throws ClientError (`missing_entries` where the log denies an entry of a tree that it signed), ProofError, NoteError.
+   */
+  async event(leafIndex: number, { signal }: Signal = {}): Promise<ProvenEntry> {
+    checkIndex('leaf index', leafIndex);
+    const key = await this.verifierKey({ signal });
+    const known = await knownHead(this.#memory, key);
+    const reply = await this.#answer(`events/${leafIndex}`, signal).catch((error: unknown) => {
+      if (known !== undefined && leafIndex < known.treeSize && isDenial(error))
+        throw new ClientError(
+          'missing_entries',
+          `the log denies leaf index ${leafIndex}, and has signed a tree of ${known.treeSize}`,
+          { cause: error },
+        );
+      throw error;
+    });
+    const proven = openEventReply(reply, key);
+    if (proven.leafIndex !== leafIndex)
+      throw new ClientError('bad_reply', `leaf index ${leafIndex} was asked for, the answer is ${proven.leafIndex}`);
+    await this.#check(proven.checkpoint, key, signal);
+    return proven;
+  }
+
+  /**
+   * Entries in the order of the log, read in pages. The leaf of each is rebuilt and no leaf index left out; that they are in the
+   * tree is proven by `event`, or for all of them by `auditLog`. Throws ClientError, ProofError.
+   */
+  async *entries({ from = 0, limit, signal }: EntriesOptions = {}): AsyncGenerator<LoggedEntry, void, undefined> {
+    checkIndex('first leaf index', from);
+    const key = await this.verifierKey({ signal });
+    let next = from;
+    const end = limit === undefined ? Number.POSITIVE_INFINITY : from + limit;
+    while (next < end) {
+      const first = next;
+      const query = { from: first, limit: Math.min(PAGE, end - first) };
+      try {
+        for await (const line of this.#transport.lines({ path: 'events', query, signal })) {
+          const entry = parseEntryLine(line);
+          if (entry.leafIndex !== next)
+            throw new ClientError('bad_reply', `leaf index ${next} should follow, not ${entry.leafIndex}`);
+          if (next === end) throw new ClientError('bad_reply', 'the log gives more entries than were asked for');
+          yield rebuild(entry, key.name);
+          next++;
+        }
+      } catch (error) {
+        // A connection that broke in the middle: go on where it stopped. Without progress the tries are used up already.
+        if (!(error instanceof ClientError && error.code === 'unreachable' && next > first)) throw error;
+        continue;
+      }
+      if (next === first) return;
+    }
+  }
+
+  /**
+   * Takes the newest checkpoint: verified, proven to have grown from the remembered one, and remembered.
+   * Throws ClientError (`rollback`, `split_view`, `inconsistent` …), NoteError.
+   */
+  async advance({ signal }: Signal = {}): Promise<Advance> {
+    const { from, to } = await this.#newest(signal, async (key) =>
+      openCheckpoint(await this.#answer('checkpoint', signal), key),
+    );
+    return { from, to };
+  }
+
+  /** The newest checkpoint, taken as `advance` does. */
+  async checkpoint(options: Signal = {}): Promise<Checkpoint> {
+    return (await this.advance(options)).to;
+  }
+
+  /**
+   * The newest checkpoint by way of the log's tree head, taken as `advance` does, and the time that the server states for it, in
+   * milliseconds since the Unix epoch, which is not signed.
+   */
+  async treeHead({ signal }: Signal = {}): Promise<{ readonly checkpoint: Checkpoint; readonly timestamp: number }> {
+    let timestamp = 0;
+    const { to } = await this.#newest(signal, async (key) => {
+      const reply = parseTreeHeadReply(await this.#answer('tree-head', signal));
+      const checkpoint = openHead(reply, key);
+      if (reply.origin !== checkpoint.origin || !equalBytes(reply.rootHash, checkpoint.rootHash))
+        throw new ClientError('bad_reply', 'the tree head says something else than its checkpoint');
+      timestamp = reply.timestamp;
+      return checkpoint;
+    });
+    return { checkpoint: to, timestamp };
+  }
+
+  /**
+   * The inclusion proof of a leaf, by leaf index or leaf hash, at a tree size or at the newest. Where that size has no signed head of
+   * its own, its root hash is first proven consistent with the newest one. Throws ClientError, ProofError, NoteError.
+   */
+  async inclusion(
+    leaf: { readonly leafIndex: number } | { readonly leafHash: Uint8Array },
+    { treeSize, signal }: Signal & { readonly treeSize?: number | undefined } = {},
+  ): Promise<ProvenInclusion> {
+    const key = await this.verifierKey({ signal });
+    const asked = 'leafIndex' in leaf ? { index: leaf.leafIndex } : { leaf_hash: toBase64(leaf.leafHash) };
+    const query = { ...asked, tree_size: treeSize };
+    const reply = parseInclusionReply(await this.#transport.request({ path: 'proofs/inclusion', query, signal }));
+    const { leafIndex, rootHash, proof } = reply;
+    const leafHash = asLeafHash(reply.leafHash);
+    const isOther = 'leafIndex' in leaf ? leafIndex !== leaf.leafIndex : !equalBytes(leafHash, leaf.leafHash);
+    if (isOther || (treeSize !== undefined && reply.treeSize !== treeSize))
+      throw new ClientError('bad_reply', 'the inclusion proof is for another leaf or tree size');
+    verifyInclusion({ leafHash, leafIndex, treeSize: reply.treeSize, rootHash, proof });
+    await this.#checkRoot(reply, reply.checkpoint, key, signal);
+    return { leafIndex, leafHash, treeSize: reply.treeSize, rootHash, proof };
+  }
+
+  /** Makes sure that a stated root hash is signed, or the beginning of a tree that is. */
+  async #checkRoot(
+    head: TreeHead,
+    note: string | undefined,
+    key: VerifierKey,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (note === undefined) {
+      await this.consistency(head, await this.checkpoint({ signal }), { signal });
+      return;
+    }
+    const checkpoint = openHead({ treeSize: head.treeSize, checkpoint: note }, key);
+    if (!equalBytes(checkpoint.rootHash, head.rootHash))
+      throw new ClientError('bad_reply', 'the root hash is not that of the checkpoint');
+    await this.#check(checkpoint, key, signal);
+  }
+
+  /**
+   * The consistency proof between two heads, verified. The roots are the caller's: take them from checkpoints.
+   * Throws ClientError, ProofError.
+   */
+  async consistency(first: TreeHead, second: TreeHead, { signal }: Signal = {}): Promise<TreeHash[]> {
+    return await proveConsistent(first, second, (from, to) => this.#askConsistency(from, to, signal));
+  }
+
+  async #askConsistency(first: number, second: number, signal: AbortSignal | undefined): Promise<TreeHash[]> {
+    const query = { first, second };
+    const reply = await this.#transport.request({ path: 'proofs/consistency', query, signal });
+    return parseConsistencyReply(reply, first, second);
+  }
+
+  /** Whatever is remembered before the newest head is asked for, that head must not be below it. */
+  async #newest(signal: AbortSignal | undefined, take: (key: VerifierKey) => Promise<Checkpoint>): Promise<Advance> {
+    const key = await this.verifierKey({ signal });
+    const from = await knownHead(this.#memory, key);
+    const to = await take(key);
+    await this.#check(to, key, signal, from?.treeSize);
+    return { from, to };
+  }
+
+  async #check(
+    checkpoint: Checkpoint,
+    key: VerifierKey,
+    signal: AbortSignal | undefined,
+    floor?: number,
+  ): Promise<void> {
+    const ask = (first: number, second: number) => this.#askConsistency(first, second, signal);
+    await checkHead({ checkpoint, key, memory: this.#memory, ask, floor });
+  }
+
+  async #answer(path: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return await this.#transport.request({ path, signal });
+  }
+}
+
+function isDenial(error: unknown): boolean {
+  return error instanceof ClientError && error.status === 404 && error.problem?.code === 'no_such_entry';
+}
+
+function checkIndex(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new ClientError('bad_argument', `a ${name} is an integer from 0 to 2^53 - 1`);
+}
