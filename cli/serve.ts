@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { environmentName, readConfig, SETTINGS } from '../server/config.ts';
 import { ExitError } from '../server/errors.ts';
+import type { StartedServer } from '../server/log-server.ts';
 import { type RunningServer, runServer } from '../server/process.ts';
 
 export function serveCommand(): Command {
@@ -33,22 +34,24 @@ Example:
 async function serve(flags: Record<string, string>): Promise<number> {
   let running: RunningServer;
   try {
-    running = await runServer(readConfig(flags, process.env));
+    running = await runServer(readConfig(flags, process.env), (url, started) =>
+      process.stderr.write(welcome(url, started)),
+    );
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
     process.stderr.write(`indelible: ${error.message}\n`);
     return error.exitCode;
   }
-  if (running.first !== undefined) process.stderr.write(welcome(running));
-  process.stdout.write(`listening on ${running.url}\n`);
+  // Handlers first: whoever reads the line may send a signal at once.
   process.on('SIGTERM', running.stop);
   process.on('SIGINT', running.stop);
+  process.stdout.write(`listening on ${running.url}\n`);
   return running.stopped;
 }
 
 /** What a first start tells once: the key nobody can look up later, and three lines that show the whole idea. */
-function welcome({ url, first, started }: RunningServer): string {
-  const vkey = started.server.log('main')?.definition.verifierKey;
+function welcome(url: string, { server, first }: StartedServer): string {
+  const vkey = server.log('main')?.definition.verifierKey;
   const key = first?.adminKey ?? '$INDELIBLE_ADMIN_KEY';
   const shown = first?.adminKey === undefined ? 'the one in INDELIBLE_ADMIN_KEY' : `${key}   (shown this once)`;
   const base = `${url}/logs/main`;

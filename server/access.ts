@@ -116,6 +116,11 @@ export class ApiKeys {
     );
   }
 
+  /** Whether a key that was authenticated before has not been revoked since. */
+  holds(key: ApiKey): boolean {
+    return this.#fixed.get(key.id) === key || this.#keys.get(key.id) === key;
+  }
+
   /** The key that this `Authorization` header proves possession of, or `undefined`. */
   authenticate(authorization: string | undefined): ApiKey | undefined {
     const match = /^Bearer ([!-~]{1,128})$/i.exec(authorization ?? '');

@@ -6,15 +6,23 @@
  */
 import { type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { openLogServer } from './log-server.ts';
+import { asExitError, openLogServer } from './log-server.ts';
 
 export interface Adoption {
   /** Logs in the store, with the entries of each. */
   readonly logs: readonly { readonly name: string; readonly treeSize: number }[];
 }
 
-/** Adopts the data directory. Throws ExitError: 2 where there is nothing to adopt, 75, 78. */
+/** Adopts the data directory. Throws ExitError: 2 where there is nothing to adopt, 70, 75, 78. */
 export async function adoptDataDirectory(options: DataDirectoryOptions): Promise<Adoption> {
+  try {
+    return await adopt(options);
+  } catch (error) {
+    throw asExitError(error);
+  }
+}
+
+async function adopt(options: DataDirectoryOptions): Promise<Adoption> {
   const opened = await openDataDirectory({ ...options, checkInode: false, create: false });
   try {
     if (opened.content.inode === opened.guard.inode) {
@@ -23,15 +31,10 @@ export async function adoptDataDirectory(options: DataDirectoryOptions): Promise
         `${options.path} is not a copy: its guard is the one it was made with. Nothing was changed.`,
       );
     }
-    let failure: unknown;
-    const { server } = await openLogServer(opened, opened.content.slots, {
-      onFatal: (error) => {
-        failure = error;
-      },
-    });
+    // A commit that fails rejects; there is nobody else to tell.
+    const { server } = await openLogServer(opened, opened.content.slots, { onFatal: () => {} });
     await server.recordSystemEvent({ action: 'store.adopted', by: 'system' });
     await server.close();
-    if (failure !== undefined) throw failure;
     await opened.guard.adoptInode();
     return { logs: server.logs().map(({ name, state }) => ({ name, treeSize: state.treeSize })) };
   } finally {

@@ -50,7 +50,7 @@ export class EntryClock {
   /** Wall time at monotonic zero, as we believe it. */
   #base: number;
   #unsafe = false;
-  #behind = false;
+  #behind: boolean;
   #last: number;
 
   /** `newest` is the newest receivedAt of the store in microseconds, 0 for none: the clock starts not below it. */
@@ -61,7 +61,8 @@ export class EntryClock {
     this.#last = newest;
     const wall = clock.wallMicros();
     this.#base = Math.max(wall, newest) - clock.monotonicMicros();
-    if (wall < newest - ALARM_STEP) onAlarm({ kind: 'backward_step', step: newest - wall });
+    this.#behind = wall < newest - ALARM_STEP;
+    if (this.#behind) onAlarm({ kind: 'backward_step', step: newest - wall });
     if (newest > 0 && wall - newest > limits.maxAbsence * 1000) {
       // Stay at the newest entry until somebody who can read a calendar has looked.
       this.#base = newest - clock.monotonicMicros();

@@ -161,6 +161,9 @@ export class Committer {
     writes.push({ key: commitKey(n), value: bytes });
     if (n > RECORDS_KEPT) writes.push({ key: commitKey(n - RECORDS_KEPT), value: undefined });
 
+    // Looked at before the batch as well: a batch of somebody who was deposed would be harmless in itself, but LevelDB may flush,
+    // compact and delete files with it that are the successor's by now.
+    this.#guard.checkOwner();
     await this.#store.commit(writes);
     await this.#guard.promise({ n, recordHash });
 

@@ -8,10 +8,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { createGuard, type GuardContent, GuardError, GuardFile, syncDirectory } from './guard.ts';
+import { createWhole } from './files.ts';
+import { createGuard, type GuardContent, GuardError, GuardFile } from './guard.ts';
 import { lockPath } from './lock.ts';
 import { readChain } from './recovery.ts';
 import { createMasterFile, makePrivateDirectory, readMasterFile } from './secrets.ts';
@@ -21,7 +23,9 @@ import { StorageError, type Store } from './storage/store.ts';
 /** The layout of a data directory that this version reads and writes. */
 const FORMAT = 1;
 
-const OUR_NAMES = new Set(['format', 'db', 'guard', 'guard.tmp', 'format.tmp', 'keys', 'lost+found']);
+const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'lost+found']);
+/** What LevelDB calls its files; only a folder with nothing else in it is ever removed. */
+const LEVELDB_NAME = /^(?:CURRENT|LOCK|LOG(?:\.old)?|MANIFEST-[0-9]+|[0-9]+\.(?:log|ldb|sst|dbtmp))$/;
 
 export interface DataDirectoryOptions {
   readonly path: string;
@@ -53,15 +57,32 @@ export interface OpenDirectory {
 interface Found {
   readonly guard: boolean;
   readonly db: boolean;
+  readonly format: boolean;
 }
 
-/** Locks, checks and opens a data directory, making it on a first start. Throws ExitError 75 or 78. */
+/** Locks, checks and opens a data directory, making it on a first start. Throws ExitError 2, 70, 75 or 78. */
 export async function openDataDirectory(options: DataDirectoryOptions): Promise<OpenDirectory> {
+  try {
+    return await openLocked(options);
+  } catch (error) {
+    throw fromSystemError(options.path, error);
+  }
+}
+
+/** An error of the operating system while opening, as an exit code: no room or a failing disk is 70, the rest is the operator's to set right. */
+function fromSystemError(path: string, error: unknown): unknown {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (error instanceof ExitError || code === undefined || syscall === undefined) return error;
+  const failed = ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'].includes(code);
+  return new ExitError(failed ? EXIT.failStop : EXIT.usage, `cannot open ${path}: ${message}`, { cause: error });
+}
+
+async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory> {
   const path = resolve(options.path);
   const guardPath = resolve(options.guardPath ?? join(path, 'guard'));
   const dbPath = join(path, 'db');
-  const found = inspect(path, guardPath);
-  if (options.create === false && !(found.guard && found.db)) {
+  const before = inspect(path, guardPath);
+  if (options.create === false && !(before.guard && before.db)) {
     throw new ExitError(EXIT.usage, `${path} is not a data directory with a guard and a database`);
   }
   mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -69,29 +90,39 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   const unlock = [await lockPath(path)];
   try {
     // Looked at again under the lock: another process may have finished its first start in between.
-    const { guard: hasGuard, db: hasDb } = inspect(path, guardPath);
+    const { guard: hasGuard, db: hasDb, format: hasFormat } = inspect(path, guardPath);
     makePrivateDirectory(path);
     if (!hasGuard && hasDb) {
       throw refused(
         `${path} has a database but no guard (${guardPath}): what was promised is not known. Put the guard back.`,
       );
     }
-    const masterSeed = masterOf(path, options.masterSeed, hasDb);
-    if (!hasGuard) await createGuard(guardPath, new Uint8Array(randomBytes(32)));
+    if (!hasGuard) {
+      masterOf(path, options.masterSeed, false);
+      createGuard(guardPath, new Uint8Array(randomBytes(32)));
+    }
     unlock.push(await lockPath(guardPath));
 
-    const { guard, content } = openGuard(guardPath);
+    const { guard, content: found } = openGuard(guardPath);
     try {
-      if (options.checkInode !== false && content.inode !== guard.inode) throw copied(path, guardPath);
-      const untouched = content.slots.every((slot) => slot?.n === 0);
-      if (!hasDb && !untouched) {
+      if (options.checkInode !== false && found.inode !== guard.inode) throw copied(path, guardPath);
+      if (!hasDb && !isUntouched(found)) {
         throw refused(`the guard ${guardPath} has promised commits, but ${dbPath} is missing. Put the database back.`);
       }
-      // Claimed before the database is opened: from here on, whoever had it before cannot acknowledge anything.
-      await guard.claim();
-      const { store, firstStart } = untouched
+      if (hasFormat && isUntouched(found)) {
+        throw refused(
+          `${path} is a data directory in use, but the guard ${guardPath} has promised nothing: it is not its guard.`,
+        );
+      }
+      const masterSeed = masterOf(path, options.masterSeed, hasDb);
+      // Claimed before the database is opened: from here on, whoever had it before cannot acknowledge anything. What the guard holds
+      // counts from here on too; before, the owner before may still have been writing.
+      const content = await guard.claim();
+      guard.watch(path);
+      const { store, firstStart } = isUntouched(content)
         ? await openNewStore(dbPath, content.storeId, options)
         : { store: await openStore(dbPath, false, options), firstStart: false };
+      guard.watch(dbPath);
       return {
         firstStart,
         store,
@@ -116,18 +147,23 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   }
 }
 
+/** Whether nothing was ever promised: both slots as they were made. */
+function isUntouched({ slots }: GuardContent): boolean {
+  return slots.every((slot) => slot?.n === 0);
+}
+
 /** What is there; refuses a directory that is not ours. Writes nothing. */
 function inspect(path: string, guardPath: string): Found {
   const names = existsSync(path) ? readdirSync(path) : [];
-  const found = { guard: existsSync(guardPath), db: names.includes('db') };
-  const strangers = names.filter((name) => !OUR_NAMES.has(name));
-  if (!found.guard && !found.db && !names.includes('format') && strangers.length > 0) {
+  const found = { guard: existsSync(guardPath), db: names.includes('db'), format: names.includes('format') };
+  const strangers = names.filter((name) => !OUR_NAMES.has(name) && !/^(?:guard|format)\.tmp-/.test(name));
+  if (!found.format && strangers.length > 0) {
     throw refused(
       `${path} is not a data directory and not empty (it holds ${strangers.slice(0, 3).join(', ')}). Name an empty one.`,
     );
   }
-  if (names.includes('format')) checkFormat(join(path, 'format'));
-  if (names.includes('format') && !found.db) {
+  if (found.format) checkFormat(join(path, 'format'));
+  if (found.format && !found.db) {
     throw refused(`${path} was a data directory, but its database is missing. Put db/ back.`);
   }
   return found;
@@ -143,14 +179,16 @@ function checkFormat(path: string): void {
 
 /** The master seed: given, or in its file. A database is useless without the very seed it was made with. */
 function masterOf(path: string, given: Uint8Array | undefined, hasDb: boolean): Uint8Array {
-  const file = join(path, 'keys', 'master');
-  makePrivateDirectory(join(path, 'keys'));
+  const keys = join(path, 'keys');
+  const file = join(keys, 'master');
+  if (existsSync(keys)) makePrivateDirectory(keys);
   if (given !== undefined) return given;
   if (existsSync(file)) return readMasterFile(file);
   if (hasDb)
     throw refused(
       `${path} has a database, but its master seed ${file} is missing. Put it back, or give it with --master-seed-file.`,
     );
+  makePrivateDirectory(keys);
   return createMasterFile(file);
 }
 
@@ -178,8 +216,18 @@ async function openNewStore(
       throw error;
     });
     if (left !== undefined) {
-      if ((await readChain(left, storeId)) !== undefined) return { store: left, firstStart: false };
+      const chain = await readChain(left, storeId).catch(async (error: unknown) => {
+        await left.close();
+        throw error;
+      });
+      if (chain !== undefined) return { store: left, firstStart: false };
       await left.close();
+    }
+    const strangers = readdirSync(path).filter((name) => !LEVELDB_NAME.test(name));
+    if (strangers.length > 0) {
+      throw refused(
+        `${path} is no database of ours: it holds ${strangers.slice(0, 3).join(', ')}. Nothing was removed.`,
+      );
     }
     await rm(path, { recursive: true });
   }
@@ -204,16 +252,7 @@ async function openStore(path: string, create: boolean, { writeBufferSize }: Dat
 
 async function writeFormat(path: string): Promise<void> {
   const target = join(path, 'format');
-  if (existsSync(target)) return;
-  const file = await open(`${target}.tmp`, 'w', 0o600);
-  try {
-    await file.writeFile(`${FORMAT}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${target}.tmp`, target);
-  await syncDirectory(path);
+  if (!existsSync(target)) createWhole(target, () => utf8(`${FORMAT}\n`));
 }
 
 function copied(path: string, guardPath: string): ExitError {

@@ -11,6 +11,8 @@ export type ServerErrorCode =
   | 'forbidden'
   | 'method_not_allowed'
   | 'bad_request'
+  | 'request_timeout'
+  | 'headers_too_large'
   | 'bad_parameter'
   | 'body_too_large'
   | 'unsupported_media_type'

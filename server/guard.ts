@@ -10,13 +10,13 @@
  *   3     identity   "indelible inode 1" ‖ store id (32) ‖ u64 inode of this very file        written at init and adoption
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fdatasync, fstatSync, openSync, readSync, write } from 'node:fs';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { closeSync, constants, fdatasync, fstatSync, mkdirSync, openSync, readSync, statSync, write } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { sha256 } from '#sha256';
 import { LogError } from '../proofs/error.ts';
 import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
+import { createWhole } from './files.ts';
 
 const BLOCK = 4096;
 const BLOCKS = 4;
@@ -42,6 +42,8 @@ export interface Promised {
 
 /** What sequencer and recovery need of a guard; the file below is one, tests bring others. */
 export interface Guard {
+  /** Throws a GuardError `deposed` if this process does not own the directory any more. Cheap: a few system calls. */
+  checkOwner(): void;
   /** Records that commit n is about to be acknowledged, durably, then checks that this process is still the owner. */
   promise(promised: Promised): Promise<void>;
 }
@@ -84,39 +86,20 @@ function identityBlock(storeId: Uint8Array, inode: number): Uint8Array {
 }
 
 /**
- * Makes a guard with both slots at 0, under a temporary name that is renamed into place, file and directory synced.
+ * Makes a guard with both slots at 0, unless there is one: of two first starts at the same moment, one makes it and both use it.
  * Crash here: either no guard, and the next start is a first start again, or a whole one.
  */
-export async function createGuard(path: string, storeId: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    const zero = { n: 0, recordHash: new Uint8Array(32) };
-    const { ino } = await file.stat();
-    const blocks = [
+export function createGuard(path: string, storeId: Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const zero = { n: 0, recordHash: new Uint8Array(32) };
+  createWhole(path, (inode) =>
+    concatBytes(
       slotBlock(storeId, zero),
       slotBlock(storeId, zero),
       ownerBlock(randomBytes(EPOCH_SIZE)),
-      identityBlock(storeId, ino),
-    ];
-    await file.writeFile(concatBytes(...blocks));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+      identityBlock(storeId, inode),
+    ),
+  );
 }
 
 const writeAt = promisify(write) as (
@@ -133,6 +116,8 @@ export class GuardFile implements Guard {
   readonly path: string;
   readonly #fd: number;
   readonly #storeId: Uint8Array;
+  /** What must stay where it is while this process runs: the guard itself, and whatever `watch` was told of. */
+  readonly #places: { readonly path: string; readonly dev: number; readonly ino: number }[];
   #epoch: Uint8Array | undefined;
   #failure: GuardError | undefined;
 
@@ -140,6 +125,8 @@ export class GuardFile implements Guard {
     this.path = path;
     this.#fd = fd;
     this.#storeId = storeId;
+    const { dev, ino } = fstatSync(fd);
+    this.#places = [{ path, dev, ino }];
   }
 
   /** Opens an existing guard. Throws a GuardError `unreadable` if both slots are damaged or it is not a guard at all. */
@@ -159,11 +146,21 @@ export class GuardFile implements Guard {
     return fstatSync(this.#fd).ino;
   }
 
-  /** Takes ownership: from here on every other process that owned it fails at its next promise. */
-  async claim(): Promise<void> {
+  /**
+   * Takes ownership: from here on every other process that owned it fails at its next check. Returns what the guard holds now;
+   * what was read before may have been overtaken by the owner before.
+   */
+  async claim(): Promise<GuardContent> {
     this.#epoch = randomBytes(EPOCH_SIZE);
     await this.#writeBlock(OWNER_BLOCK, ownerBlock(this.#epoch));
-    this.#checkOwner();
+    this.checkOwner();
+    return readContent(this.path, this.#fd);
+  }
+
+  /** From now on, `path` must stay the very file or directory that it is: if it is moved away or replaced, ownership is lost. */
+  watch(path: string): void {
+    const { dev, ino } = statSync(path);
+    this.#places.push({ path, dev, ino });
   }
 
   /** Makes this file, wherever it was copied to, the guard that its identity block names. */
@@ -173,9 +170,9 @@ export class GuardFile implements Guard {
 
   async promise(promised: Promised): Promise<void> {
     // Before as well as after: a process that was stopped for long must not overwrite its successor's slot if it can help it.
-    this.#checkOwner();
+    this.checkOwner();
     await this.#writeBlock(promised.n % 2, slotBlock(this.#storeId, promised));
-    this.#checkOwner();
+    this.checkOwner();
   }
 
   close(): void {
@@ -190,18 +187,36 @@ export class GuardFile implements Guard {
       if (written !== BLOCK) throw new Error(`wrote ${written} of ${BLOCK} bytes`);
       await syncData(this.#fd);
     } catch (cause) {
-      this.#failure = new GuardError('outcome_unknown', `cannot write the guard ${this.path}: ${String(cause)}`, {
-        cause,
-      });
-      throw this.#failure;
+      throw this.#fail('write', cause);
     }
   }
 
-  #checkOwner(): void {
-    const epoch = openBlock(readBlock(this.#fd, OWNER_BLOCK), OWNER_TAG, EPOCH_SIZE);
+  checkOwner(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (const { path, dev, ino } of this.#places) {
+      const now = statSync(path, { throwIfNoEntry: false });
+      if (now?.dev !== dev || now.ino !== ino) {
+        throw new GuardError('deposed', `${path} was moved or replaced under this process; it must not go on`);
+      }
+    }
+    let block: Uint8Array;
+    try {
+      block = readBlock(this.#fd, OWNER_BLOCK);
+    } catch (cause) {
+      throw this.#fail('read', cause);
+    }
+    const epoch = openBlock(block, OWNER_TAG, EPOCH_SIZE);
     if (this.#epoch === undefined || epoch === undefined || !equalBytes(epoch, this.#epoch)) {
       throw new GuardError('deposed', `another process has taken over ${this.path}; this one must not go on`);
     }
+  }
+
+  /** What the guard holds is unknown from here on: every later call throws the same error. */
+  #fail(what: 'read' | 'write', cause: unknown): GuardError {
+    this.#failure = new GuardError('outcome_unknown', `cannot ${what} the guard ${this.path}: ${String(cause)}`, {
+      cause,
+    });
+    return this.#failure;
   }
 }
 

@@ -11,8 +11,8 @@ import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock
 import { type ChainEnd, Committer, type Transaction } from './committer.ts';
 import { type DataDirectoryOptions, type OpenDirectory, openDataDirectory } from './data-directory.ts';
 import { appendSystemEvent, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
-import { ServerError } from './errors.ts';
-import type { Guard } from './guard.ts';
+import { EXIT, ExitError, ServerError } from './errors.ts';
+import { type Guard, GuardError } from './guard.ts';
 import {
   checkLogName,
   emptyState,
@@ -140,7 +140,6 @@ export class LogServer {
         return nodes.map((node) => readNode(node));
       },
       ...(options.intervals === undefined ? {} : { intervals: options.intervals }),
-      onFatal: options.onFatal,
     });
   }
 
@@ -163,12 +162,20 @@ export class LogServer {
     return listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
   }
 
-  /** Creates a log with its signed head of size 0, in one commit. Throws ServerError `bad_log_name`, `log_exists`. */
+  /**
+   * Creates a log with its signed head of size 0, in one commit. Throws ServerError `bad_log_name`, `log_exists`, `clock_unsafe`.
+   */
   createLog(fields: NewLog, by: string): Promise<Log> {
     checkLogName(fields.name);
     return this.sequencer.change((transaction, now) => {
       if (this.#logs.has(fields.name) || transaction.touched.has(fields.name)) {
         throw new ServerError('log_exists', `there is a log ${fields.name} already, and names are never used twice`);
+      }
+      if (this.entryClock.unsafe) {
+        throw new ServerError(
+          'clock_unsafe',
+          'the clock of the server jumped too far; no head is signed until that is settled',
+        );
       }
       const log = this.#addLog(transaction, fields, now);
       this.#record(transaction, { action: 'log.created', by, ...describe(log.definition) }, now);
@@ -336,22 +343,71 @@ export interface StartedServer {
   close(): Promise<void>;
 }
 
-/** Opens a data directory and the server in it; makes both on a first start. Throws ExitError 75 or 78. */
+/** What went wrong while a store was opened, as the exit code that says so; everything unforeseen as it is. */
+export function asExitError(error: unknown): unknown {
+  if (error instanceof GuardError) {
+    return new ExitError(error.code === 'deposed' ? EXIT.inUse : EXIT.failStop, error.message, { cause: error });
+  }
+  if (error instanceof ServerError && error.code === 'outcome_unknown') {
+    const { cause } = error;
+    return new ExitError(EXIT.failStop, cause instanceof Error ? cause.message : error.message, { cause: error });
+  }
+  return error;
+}
+
+/** Opens a data directory and the server in it; makes both on a first start. Throws ExitError 70, 75 or 78. */
 export async function startLogServer(
   directory: DataDirectoryOptions,
   options: LogServerOptions,
 ): Promise<StartedServer> {
-  const opened = await openDataDirectory(directory);
+  try {
+    return await startIn(await openDataDirectory(directory), options);
+  } catch (error) {
+    throw asExitError(error);
+  }
+}
+
+/** How often an idle server looks whether the directory is still its own, in milliseconds. */
+const OWNER_INTERVAL = 1000;
+
+/**
+ * An idle server that was deposed must go too: its LevelDB may compact, and delete files that are the successor's by now. Ends with
+ * the signal, or after telling that the directory is lost.
+ */
+async function watchOwner(
+  guard: Guard,
+  clock: Clock,
+  signal: AbortSignal,
+  onFatal: (error: unknown) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      guard.checkOwner();
+    } catch (error) {
+      onFatal(error);
+      return;
+    }
+    await clock.sleep(OWNER_INTERVAL, signal).catch(() => {});
+  }
+}
+
+async function startIn(opened: OpenDirectory, options: LogServerOptions): Promise<StartedServer> {
   try {
     const { server, first, adopted } = opened.firstStart
       ? { ...(await createLogServer(opened, options)), adopted: false }
       : { ...(await openLogServer(opened, opened.content.slots, options)), first: undefined };
     await opened.finish();
+    const stop = new AbortController();
+    const watch = watchOwner(opened.guard, options.clock ?? systemClock, stop.signal, (error) =>
+      server.sequencer.fail(error),
+    );
     return {
       server,
       first,
       adopted,
       close: async () => {
+        stop.abort();
+        await watch;
         await server.close();
         await opened.close();
       },

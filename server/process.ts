@@ -7,15 +7,14 @@ import type { Config } from './config.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
-import { type HttpServer, listenHttp } from './http/http-server.ts';
-import { type FirstStart, type StartedServer, startLogServer } from './log-server.ts';
+import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
+import { type StartedServer, startLogServer } from './log-server.ts';
 import { Metrics } from './metrics.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
 
 export interface RunningServer {
   readonly url: string;
   readonly started: StartedServer;
-  readonly first: FirstStart | undefined;
   /** Resolves with the exit code when the server has stopped, whoever stopped it. */
   readonly stopped: Promise<number>;
   /** Drains: what was acknowledged stays, what waits gets its answer. */
@@ -27,28 +26,38 @@ const DRAIN_GRACE = 35_000;
 /** Time for the answers of failed requests to leave before a fail-stop, in milliseconds. */
 const LAST_WORDS = 250;
 
-/** Opens the data directory and listens. Throws ExitError: 2, 75 or 78. */
-export async function runServer(config: Config): Promise<RunningServer> {
+/**
+ * Takes the port, opens the data directory, and serves. `onFirstStart` hears of the admin key the moment it is durable: nobody can
+ * look it up later. Throws ExitError: 2, 70, 75 or 78.
+ */
+export async function runServer(
+  config: Config,
+  onFirstStart: (url: string, started: StartedServer) => void = () => {},
+): Promise<RunningServer> {
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  // Before anything is made: a first start must not fail on a taken port after its key was made.
+  const http = await bind(config.listen);
   let ready = false;
-  let http: HttpServer | undefined;
   let finish: (exitCode: number) => void = () => {};
   const stopped = new Promise<number>((resolve) => {
     finish = resolve;
   });
-  let ending = false;
+  let draining = false;
+  let failed: number | undefined;
 
   const onFatal = (error: unknown): void => {
-    if (ending) return;
-    ending = true;
+    if (failed !== undefined) return;
     ready = false;
     const deposed = error instanceof GuardError && error.code === 'deposed';
+    const exitCode = deposed ? EXIT.inUse : EXIT.failStop;
+    failed = exitCode;
     logger.fatal(
       { err: error },
       deposed ? 'another process owns the data directory now' : 'stopping: a write or a check failed',
     );
-    // Nothing is closed properly: whatever is on disk is what the next start must judge.
-    setTimeout(() => finish(deposed ? EXIT.inUse : EXIT.failStop), LAST_WORDS);
+    // Nothing is closed properly: whatever is on disk is what the next start must judge. Who was deposed leaves at once: LevelDB's
+    // own threads might still delete files that are the successor's.
+    setTimeout(() => finish(exitCode), deposed ? 0 : LAST_WORDS);
   };
 
   const metrics = new Metrics(() => observe(started));
@@ -79,47 +88,58 @@ export async function runServer(config: Config): Promise<RunningServer> {
       },
       onFatal,
     },
-  );
+  ).catch(async (error: unknown) => {
+    await http.close(0);
+    throw error;
+  });
+  if (started.first !== undefined) onFirstStart(http.url, started);
   if (started.adopted) logger.warn('adopted one commit that was durable but never acknowledged');
-
-  try {
-    const limits = {
-      maxEventSize: config.maxEventSize,
-      maxEvents: config.maxEvents,
-      maxBodySize: config.maxBodySize,
-      ackTimeout: config.ackTimeout,
-      readTimeout: HTTP_LIMITS.readTimeout,
-    };
-    http = await listenHttp({ server: started.server, limits, metrics, ready: () => ready, logger }, config.listen);
-  } catch (error) {
-    await started.close();
-    throw new ExitError(
-      EXIT.usage,
-      `cannot listen on ${config.listen.host}:${config.listen.port}: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
+  const limits = {
+    maxEventSize: config.maxEventSize,
+    maxEvents: config.maxEvents,
+    maxBodySize: config.maxBodySize,
+    ackTimeout: config.ackTimeout,
+    readTimeout: HTTP_LIMITS.readTimeout,
+  };
+  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger });
   started.server.publisher.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');
 
   const stop = (): void => {
-    if (ending) {
-      finish(1);
+    if (draining || failed !== undefined) {
+      finish(failed ?? 1);
       return;
     }
-    ending = true;
+    draining = true;
     ready = false;
     logger.info('draining');
-    shutDown(http as HttpServer, started, logger).then(finish, (error: unknown) => {
-      logger.fatal({ err: error }, 'could not stop cleanly');
-      finish(EXIT.failStop);
-    });
+    // A write may also fail while the last requests run: that is no clean stop.
+    const stopping = shutDown(http, started, logger);
+    stopping.then(
+      (exitCode) => finish(failed ?? exitCode),
+      (error: unknown) => {
+        logger.fatal({ err: error }, 'could not stop cleanly');
+        finish(failed ?? EXIT.failStop);
+      },
+    );
   };
-  return { url: http.url, started, first: started.first, stopped, stop };
+  return { url: http.url, started, stopped, stop };
+}
+
+async function bind(listen: Config['listen']): Promise<BoundHttpServer> {
+  try {
+    return await bindHttp(listen);
+  } catch (cause) {
+    throw new ExitError(EXIT.usage, `cannot listen on ${listen.host}:${listen.port}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 async function shutDown(http: HttpServer, started: StartedServer, logger: Logger): Promise<number> {
+  // Whoever waits for a signed head gets it now, not after the interval.
+  started.server.publisher.hurry();
   await http.close(DRAIN_GRACE);
   await started.close();
   logger.info('stopped');

@@ -36,8 +36,6 @@ export interface PublisherOptions {
   /** The frontier at a log's newest published head, from verified tiles. */
   readonly frontierAt: (log: Log, treeSize: number) => Promise<Frontier>;
   readonly intervals?: PublisherIntervals;
-  /** What is stored is not what was promised, or a signature failed: stop the process. */
-  readonly onFatal: (error: unknown) => void;
 }
 
 interface Waiter {
@@ -53,8 +51,11 @@ export class Publisher {
   readonly #verified = new Map<Log, { readonly treeSize: number; readonly frontier: Frontier }>();
   readonly #waiters = new Set<Waiter>();
   readonly #stop = new AbortController();
+  /** Ends the pause between two rounds; once it is aborted there are none. */
+  readonly #hurry = new AbortController();
   #nudge: () => void = () => {};
   #nudged = false;
+  #ended = false;
   #loop: Promise<void> | undefined;
 
   constructor(options: PublisherOptions) {
@@ -73,17 +74,23 @@ export class Publisher {
     this.#nudge();
   }
 
+  /** From now on signs as soon as something grew: the server is draining, and whoever waits should not wait for the interval. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
   /** Signs what is still unsigned, then ends the schedule. The sequencer must accept changes until this resolves. */
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#hurry.abort();
     this.#nudge();
     await this.#loop;
-    for (const { wake } of this.#waiters) wake();
+    this.#end();
   }
 
   /** Resolves when a head of at least that size is published, or after `timeout` milliseconds; says which. */
   async waitFor(log: Log, treeSize: number, timeout: number): Promise<boolean> {
-    if (log.published.treeSize >= treeSize) return true;
+    if (log.published.treeSize >= treeSize || this.#ended) return log.published.treeSize >= treeSize;
     const giveUp = new AbortController();
     const shown = new Promise<void>((resolve) => {
       const waiter = { log, treeSize, wake: resolve };
@@ -148,20 +155,29 @@ export class Publisher {
   }
 
   async #run(): Promise<void> {
-    const { clock, onFatal } = this.#options;
+    const { clock, sequencer } = this.#options;
     try {
       while (!this.#stop.signal.aborted) {
         this.#nudged = false;
         await this.publishDue();
-        await clock.sleep(this.#intervals.interval, this.#stop.signal).catch(() => {});
+        await clock.sleep(this.#intervals.interval, this.#hurry.signal).catch(() => {});
         if (!this.#nudged && !this.#stop.signal.aborted) await this.#idle();
       }
       await this.publishDue();
     } catch (error) {
-      // The sequencer stops the process itself when a commit fails; everything else that goes wrong here is as grave.
-      if (!(error instanceof ServerError) || (error.code !== 'outcome_unknown' && error.code !== 'shutting_down'))
-        onFatal(error);
+      // The sequencer knows of its own failures. Everything else that goes wrong here is as grave: what is stored is not what was
+      // promised, or a signature failed.
+      const known =
+        error instanceof ServerError && (error.code === 'outcome_unknown' || error.code === 'shutting_down');
+      if (!known) sequencer.fail(error);
+      this.#end();
     }
+  }
+
+  /** No head will be shown any more: nobody need wait for one. */
+  #end(): void {
+    this.#ended = true;
+    for (const { wake } of this.#waiters) wake();
   }
 
   /** Waits for growth, or until some head may need refreshing. */

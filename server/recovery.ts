@@ -1,12 +1,14 @@
 /**
  * Recovery: what a start reads and checks before anything is accepted, signed or shown.
  *
- *   commit records: a whole chain of the store's own → start rules against the guard → S over all logs against the last record
+ *   commit records: a whole chain of the store's own → start rules against the guard
  *   → every log: right edge re-hashed, newest head checked under its key, growth since that head re-read leaf by leaf
- *   → a tail of one commit adopted: only now is it promised
+ *   → S over all logs against the last record → a tail of one commit adopted: only now is it promised
  *
  * Throws ExitError 78 for everything that is not as it was promised. There is no repair.
  */
+import { ProofError } from '../proofs/error.ts';
+import { parseEventLeaf } from '../proofs/leaf.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
 import { frontierRoot } from '../tree/frontier.ts';
 import { coveringNodes } from '../tree/positions.ts';
@@ -15,7 +17,7 @@ import type { ChainEnd } from './committer.ts';
 import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
 import { Log, type LogDefinition, parseDefinition } from './log.ts';
-import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
+import { loadLogState, verifyGrowth } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
 import {
@@ -27,9 +29,15 @@ import {
   RECORDS_KEPT,
 } from './storage/commit-record.ts';
 import { readHead } from './storage/heads.ts';
-import { API_KEY_PREFIX, COMMIT_PREFIX, LOG_DEFINITION_PREFIX, numberInKey } from './storage/keys.ts';
-import type { Edge } from './storage/rows.ts';
-import { prefixRange, type Row, type Store } from './storage/store.ts';
+import {
+  API_KEY_PREFIX,
+  apiKeyKey,
+  COMMIT_PREFIX,
+  LOG_DEFINITION_PREFIX,
+  logDefinitionKey,
+  numberInKey,
+} from './storage/keys.ts';
+import { prefixRange, type Row, StorageError, type Store } from './storage/store.ts';
 import { TreeReader } from './tree-reader.ts';
 
 export interface Recovered {
@@ -85,7 +93,18 @@ export async function readChain(store: Store, storeId: Uint8Array): Promise<Chai
   return { last, hashes };
 }
 
-export async function recover({ store, guard, slots, storeId, keys }: RecoveryOptions): Promise<Recovered> {
+/** Checks everything, then promises a tail if there is one. Throws ExitError 78, or a GuardError if that promise fails. */
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  try {
+    return await recoverStore(options);
+  } catch (error) {
+    if (error instanceof ServerError && error.code === 'damaged') throw refused(error.message, error);
+    if (error instanceof StorageError || error instanceof ProofError) throw refused(error.message, error);
+    throw error;
+  }
+}
+
+async function recoverStore({ store, guard, slots, storeId, keys }: RecoveryOptions): Promise<Recovered> {
   const chain = await readChain(store, storeId);
   const n = chain?.last.n ?? 0;
   const verdict = judgeStart(slots, { n, recordHash: (i) => chain?.hashes.get(i) });
@@ -93,43 +112,48 @@ export async function recover({ store, guard, slots, storeId, keys }: RecoveryOp
   if (chain === undefined || verdict.action === 'restart-init')
     throw new Error('bug: an interrupted first start was not made again');
 
-  const definitions = (await listAll(store, LOG_DEFINITION_PREFIX)).map((row) => parseDefinition(row.value));
-  const edges = await Promise.all(definitions.map(({ name }) => readEdge(store, name)));
-  const sum = checkSum(chain.last, definitions, edges);
-  const recordHash = chain.hashes.get(n) as Uint8Array;
-
+  const definitions = (await listAll(store, LOG_DEFINITION_PREFIX)).map((row) => {
+    const definition = named(row, parseDefinition);
+    if (row.key !== logDefinitionKey(definition.name))
+      throw refused(`${row.key} is the definition of ${definition.name}`);
+    return definition;
+  });
+  // Each log by itself first, so that what is damaged is named; then all of them together.
   const logs: Log[] = [];
   for (const definition of definitions) logs.push(await openLog(store, definition, keys));
-  const apiKeys = (await listAll(store, API_KEY_PREFIX)).map((row) => parseApiKey(row.value));
+  const sum = checkSum(chain.last, logs);
+  const apiKeys = (await listAll(store, API_KEY_PREFIX)).map((row) => {
+    const key = named(row, parseApiKey);
+    if (row.key !== apiKeyKey(key.id)) throw refused(`${row.key} holds the API key ${key.id}`);
+    return key;
+  });
 
+  const recordHash = chain.hashes.get(n) as Uint8Array;
   // Crash here: nothing was written; the next start adopts the same tail.
   if (verdict.action === 'adopt') await guard.promise({ n, recordHash });
   return {
-    end: { storeId, n, recordHash, sum, logCount: definitions.length },
+    end: { storeId, n, recordHash, sum, logCount: logs.length },
     logs,
     apiKeys,
-    newestReceivedAt: edges.reduce((newest, edge) => Math.max(newest, edge.lastReceivedAt), 0),
+    newestReceivedAt: logs.reduce((newest, { state }) => Math.max(newest, state.lastReceivedAt), 0),
     adopted: verdict.action === 'adopt',
   };
 }
 
 /** S over all logs as they are must be the one of the last record: no log may be older, newer, missing or extra. */
-function checkSum(last: CommitRecord, definitions: readonly LogDefinition[], edges: readonly Edge[]): LogSum {
+function checkSum(last: CommitRecord, logs: readonly Log[]): LogSum {
   const sum = new LogSum();
-  for (const [i, { name }] of definitions.entries()) {
-    const { treeSize, rootHash, head } = edges[i] as Edge;
+  for (const { name, state } of logs) {
+    const { treeSize, rootHash } = state;
     sum.add({ name, treeSize, rootHash });
-    if (head.treeSize > treeSize) {
-      throw refused(`log ${name} has ${treeSize} entries, but a head of size ${head.treeSize} was signed`);
-    }
     const changed = last.changed.find((log) => log.name === name);
     if (changed !== undefined && (changed.treeSize !== treeSize || !equalBytes(changed.rootHash, rootHash))) {
       throw refused(`log ${name} has ${treeSize} entries, but the last commit left it with ${changed.treeSize}`);
     }
   }
-  if (definitions.length !== last.logCount || !sum.equals(last.sum)) {
+  if (logs.length !== last.logCount || !sum.equals(last.sum)) {
     throw refused(
-      `the logs of the database are not those of commit ${last.n}: their sum differs (${definitions.length} logs, ${last.logCount} promised)`,
+      `the logs of the database are not those of commit ${last.n}: their sum differs (${logs.length} logs, ${last.logCount} promised)`,
     );
   }
   return sum;
@@ -147,31 +171,49 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
       `log ${name} was made with the key ${verifierKey}, but this master seed gives ${own.text}. Put the right keys/master back.`,
     );
   }
+  const state = await loadLogState(store, name);
+  if (state.head.treeSize > state.treeSize) {
+    throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
+  }
+  const log = new Log(definition, keys, state, await readHead(store, name, own, state.head));
+  const { treeSize, rootHash } = log.published;
+  const reader = new TreeReader(store, () => {}, { tiles: 64 });
+  const nodes = coveringNodes(0, treeSize);
+  const readNode = await reader.nodes(log, state, nodes);
+  const frontier = nodes.map((node) => readNode(node));
+  if (!equalBytes(frontierRoot(frontier), rootHash)) {
+    throw new ServerError('damaged', `log ${name}: the stored tree at size ${treeSize} is not the one that was signed`);
+  }
+  const grown = await verifyGrowth(store, name, { treeSize, frontier }, state.treeSize);
+  if (!equalBytes(frontierRoot(grown), state.rootHash)) {
+    throw new ServerError(
+      'damaged',
+      `log ${name}: the stored leaves do not hash to its root at size ${state.treeSize}`,
+    );
+  }
+  await checkLastReceivedAt(reader, log);
+  return log;
+}
+
+/** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. Leaves of raw logs state none. */
+async function checkLastReceivedAt(reader: TreeReader, log: Log): Promise<void> {
+  const { treeSize, lastReceivedAt } = log.state;
+  if (log.definition.kind !== 'events') return;
+  const [leaf] = treeSize === 0 ? [] : await reader.leaves(log, log.state, treeSize - 1, treeSize);
+  const stated = leaf === undefined ? 0 : parseEventLeaf(leaf).receivedAt;
+  if (stated !== lastReceivedAt) {
+    throw refused(
+      `log ${log.name}: its edge says that the last entry came at ${lastReceivedAt}, its leaf says ${stated}`,
+    );
+  }
+}
+
+/** A row, parsed; what is wrong with it is said of its key. */
+function named<T>(row: Row, parse: (bytes: Uint8Array) => T): T {
   try {
-    const state = await loadLogState(store, name);
-    const log = new Log(definition, keys, state, await readHead(store, name, own, state.head));
-    const { treeSize, rootHash } = log.published;
-    const reader = new TreeReader(store, () => {}, { tiles: 64 });
-    const nodes = coveringNodes(0, treeSize);
-    const readNode = await reader.nodes(log, state, nodes);
-    const frontier = nodes.map((node) => readNode(node));
-    if (!equalBytes(frontierRoot(frontier), rootHash)) {
-      throw new ServerError(
-        'damaged',
-        `log ${name}: the stored tree at size ${treeSize} is not the one that was signed`,
-      );
-    }
-    const grown = await verifyGrowth(store, name, { treeSize, frontier }, state.treeSize);
-    if (!equalBytes(frontierRoot(grown), state.rootHash)) {
-      throw new ServerError(
-        'damaged',
-        `log ${name}: the stored leaves do not hash to its root at size ${state.treeSize}`,
-      );
-    }
-    return log;
-  } catch (error) {
-    if (error instanceof ServerError && error.code === 'damaged') throw refused(error.message, error);
-    throw error;
+    return parse(row.value);
+  } catch (cause) {
+    throw refused(`${row.key}: ${(cause as Error).message}`, cause);
   }
 }
 

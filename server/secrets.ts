@@ -5,21 +5,12 @@
  * directory under an old seed from signing a second tree in an old log's name.
  */
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ed25519Signer, type NoteSigner } from '../proofs/key.ts';
-import { fromHex, toHex } from '../tree/bytes.ts';
+import { fromHex, toHex, utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
+import { createWhole } from './files.ts';
 
 const SEED_SIZE = 32;
 
@@ -43,24 +34,11 @@ export function readMasterFile(path: string): Uint8Array {
   return parseMasterSeed(readFileSync(path, 'utf8'), path);
 }
 
-/** Makes a master seed and writes it, synced, to a file that did not exist. */
+/** Makes a master seed in a file of its own, unless there is one; returns the one that is there then. */
 export function createMasterFile(path: string): Uint8Array {
-  const seed = new Uint8Array(randomBytes(SEED_SIZE));
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const fd = openSync(path, 'wx', 0o600);
-  try {
-    writeSync(fd, `${toHex(seed)}\n`);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  const directory = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
-  return seed;
+  createWhole(path, () => utf8(`${toHex(randomBytes(SEED_SIZE))}\n`));
+  return readMasterFile(path);
 }
 
 /** Makes a directory that only its owner can enter. */

@@ -10,7 +10,7 @@
  * A failed commit ends everything: all waiting jobs learn `outcome_unknown`, nothing more is accepted, the process exits.
  */
 import canonicalize from 'canonicalize';
-import { encodeHeader, MAX_HEADER_SIZE } from '../proofs/leaf.ts';
+import { encodeHeader } from '../proofs/leaf.ts';
 import { equalBytes } from '../tree/bytes.ts';
 import type { LeafHash } from '../tree/hash.ts';
 import type { EntryClock } from './clock.ts';
@@ -61,6 +61,27 @@ export interface Appended extends StoredEntry {
   readonly replayed: boolean;
 }
 
+/** An event whose id another event has. */
+export interface Conflict {
+  readonly code: 'id_conflict';
+  /** Its place in the request, from 0. */
+  readonly position: number;
+  readonly message: string;
+  /** Where the other one is; `undefined` if that is in the same request. */
+  readonly leafIndex: number | undefined;
+}
+
+/** A request was refused because of these, one or more. */
+export class ConflictError extends ServerError {
+  readonly conflicts: readonly Conflict[];
+
+  constructor(conflicts: readonly Conflict[]) {
+    const { message, leafIndex } = conflicts[0] as Conflict;
+    super('id_conflict', message, leafIndex === undefined ? {} : { details: { leaf_index: leafIndex } });
+    this.conflicts = conflicts;
+  }
+}
+
 export interface SequencerOptions {
   readonly store: Store;
   readonly committer: Committer;
@@ -107,6 +128,7 @@ export class Sequencer {
   #pendingBytes = 0;
   #running: Promise<void> | undefined;
   #closed: ServerError | undefined;
+  #failure: ServerError | undefined;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -168,6 +190,26 @@ export class Sequencer {
     await this.#running;
   }
 
+  /**
+   * Stops for good: whoever waits learns `outcome_unknown`, nothing more is accepted, and the process is told to stop. For a
+   * failed commit, and for the publisher when what is stored is not what was promised.
+   */
+  fail(error: unknown): void {
+    const { onFatal } = this.#options;
+    const waiting = this.#pool;
+    this.#pool = [];
+    if (this.#failure === undefined) {
+      this.#failure = new ServerError(
+        'outcome_unknown',
+        'the server could not complete a write and is stopping; the entry may or may not be stored: send it again with the same id',
+        { cause: error },
+      );
+      this.#closed = this.#failure;
+      onFatal(error);
+    }
+    for (const job of waiting) job.reject(this.#failure);
+  }
+
   #submit(job: Job): void {
     if (this.#closed !== undefined) {
       job.reject(this.#closed);
@@ -197,7 +239,8 @@ export class Sequencer {
       try {
         await this.#commitGroup(jobs);
       } catch (error) {
-        this.#fail(error, jobs);
+        this.fail(error);
+        for (const job of jobs) job.reject(this.#failure);
         break;
       }
       for (const job of jobs) {
@@ -214,7 +257,8 @@ export class Sequencer {
     let bytes = 0;
     let taken = 0;
     for (const job of this.#pool) {
-      entries += job.entries;
+      // A change without entries counts as one: a commit record has room for 65,535 changed logs.
+      entries += Math.max(1, job.entries);
       bytes += job.bytes;
       if (taken > 0 && (entries > maxGroupEntries || bytes > maxGroupBytes)) break;
       taken++;
@@ -274,17 +318,6 @@ export class Sequencer {
     }
     return { stored, damaged };
   }
-
-  #fail(error: unknown, jobs: readonly Job[]): void {
-    this.#closed = new ServerError(
-      'outcome_unknown',
-      'the server could not complete a write and is stopping; the entry may or may not be stored: send it again with the same id',
-      { cause: error },
-    );
-    for (const job of [...jobs, ...this.#pool]) job.reject(this.#closed);
-    this.#pool = [];
-    this.#options.onFatal(error);
-  }
 }
 
 /** JCS of [kind, source, pointer, id], under the log's id key (DESIGN §3). */
@@ -297,7 +330,8 @@ function idRowKey({ log, source }: AppendRequest, pointer: Pointer, id: string):
 type Resolution =
   | { readonly kind: 'new'; readonly key: string | undefined }
   | { readonly kind: 'replay'; readonly entry: StoredEntry }
-  | { readonly kind: 'same-request'; readonly first: number };
+  | { readonly kind: 'same-request'; readonly first: number }
+  | { readonly kind: 'conflict' };
 
 /**
  * Decides what becomes of each event before anything is changed: new, or a replay of one that is stored, in this group, or
@@ -312,7 +346,12 @@ function buildAppend(
 ): (leafHashes: ReadonlyMap<string, readonly LeafHash[]>) => void {
   const { log, events, by, via, pointer } = request;
   const own = new Map<string, number>();
-  const resolutions = events.map(({ event }, i): Resolution | ServerError => {
+  const conflicts: Conflict[] = [];
+  const conflict = (message: string, position: number, leafIndex?: number): Resolution => {
+    conflicts.push({ code: 'id_conflict', position, message, leafIndex });
+    return { kind: 'conflict' };
+  };
+  const resolutions = events.map(({ event }, i): Resolution => {
     const key = keys[i];
     if (key === undefined) return { kind: 'new', key };
     const first = own.get(key);
@@ -328,15 +367,12 @@ function buildAppend(
       ? { kind: 'replay', entry: used }
       : conflict(`another event with this id is entry ${used.leafIndex}`, i, used.leafIndex);
   });
-  const refusal = resolutions.find((resolution) => resolution instanceof ServerError);
   // Answered with the group: if the first user of the id is in it, a conflict is one only once that entry is durable.
-  if (refusal !== undefined) return () => reject(refusal);
+  if (conflicts.length > 0) return () => reject(new ConflictError(conflicts));
 
   const header = encodeHeader({ by, via, ...(pointer === undefined ? {} : { id_pointer: pointer.text }) });
-  if (header.length > MAX_HEADER_SIZE)
-    throw new ServerError('bad_parameter', 'the id pointer is too long for the header');
   const plain = pointer === undefined ? header : encodeHeader({ by, via });
-  if (group.now === undefined && resolutions.some((resolution) => (resolution as Resolution).kind === 'new')) {
+  if (group.now === undefined && resolutions.some(({ kind }) => kind === 'new')) {
     throw new ServerError(
       'clock_unsafe',
       'the clock of the server jumped too far; nothing is appended until that is settled',
@@ -351,7 +387,7 @@ function buildAppend(
       entries.push(resolution.entry);
     } else if (resolution.kind === 'same-request') {
       entries.push(entries[resolution.first] as StoredEntry);
-    } else {
+    } else if (resolution.kind === 'new') {
       const { key } = resolution;
       const entry = appendEntry(group.transaction, log, {
         event,
@@ -371,14 +407,8 @@ function buildAppend(
       entries.map((entry, i) => ({
         ...entry,
         leafHash: hashes[entry.leafIndex - before],
-        replayed: (resolutions[i] as Resolution).kind !== 'new',
+        replayed: resolutions[i]?.kind !== 'new',
       })),
     );
   };
-}
-
-function conflict(detail: string, position: number, leafIndex?: number): ServerError {
-  return new ServerError('id_conflict', detail, {
-    details: { position, ...(leafIndex === undefined ? {} : { leaf_index: leafIndex }) },
-  });
 }

@@ -57,9 +57,11 @@ export function makeDispatcher(context: CallContext): (req: IncomingMessage, res
   const hot = ROUTES.filter((route) => route.hot === true);
   const app = coldApp(context);
   return (req, res) => {
-    const { path } = splitUrl(req.url);
-    const match = matchRoute(hot, req.method ?? '', path);
-    if (match === undefined) app(req, res);
+    // Servers must take the absolute form, whatever host it names (RFC 9112 §3.2.2).
+    req.url = (req.url ?? '').replace(/^https?:\/\/[^/?#]*(?=\/)/i, '');
+    const match = matchRoute(hot, req.method ?? '', splitUrl(req.url).path);
+    // What is no path has no route; express would answer it with a page of its own.
+    if (match === undefined && req.url.startsWith('/')) app(req, res);
     else void answer(context, req, res, match);
   };
 }
@@ -70,6 +72,7 @@ function coldApp(context: CallContext): express.Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.set('env', 'production');
   app.set('query parser', false);
   app.use((req, res) => answer(context, req, res, matchRoute(cold, req.method, splitUrl(req.url).path)));
   return app;
@@ -80,28 +83,49 @@ function splitUrl(url = '/'): { readonly path: string; readonly search: string }
   return at < 0 ? { path: url, search: '' } : { path: url.slice(0, at), search: url.slice(at + 1) };
 }
 
+/** Answers a request. Never rejects: nobody could handle it. */
 async function answer(context: CallContext, req: IncomingMessage, res: ServerResponse, match: Match): Promise<void> {
   const started = performance.now();
-  let reply: Reply;
-  let path = 'none';
-  if (match === undefined) {
-    reply = problem('not_found', NOT_FOUND);
-  } else if ('allow' in match) {
-    const allow = match.allow.join(', ');
-    reply = withHeaders(problem('method_not_allowed', `the methods here are ${allow}`), { allow });
-  } else {
-    path = match.route.path;
-    reply = await handle(context, req, match).catch((error: unknown) => {
-      const failed = problemOf(error);
-      if (failed.code === 'internal')
-        context.logger.error({ err: error, route: path }, 'a request failed for no good reason');
-      return failed;
+  const route = match !== undefined && 'route' in match ? match.route : undefined;
+  const failed = (error: unknown): void =>
+    context.logger.error({ err: error, route: route?.path }, 'a request failed for no good reason');
+  try {
+    const reply = await respond(context, req, match).catch((error: unknown) => {
+      const reply = problemOf(error);
+      if (reply.code === 'internal') failed(error);
+      return reply;
     });
-    if (isPublic(context, match)) reply = withHeaders(reply, { 'access-control-allow-origin': '*' });
+    send(req, res, isPublic(context, match) ? withHeaders(reply, { 'access-control-allow-origin': '*' }) : reply);
+    const seconds = (performance.now() - started) / 1000;
+    context.metrics.answered(route?.method ?? 'other', route?.path ?? 'none', reply.status, seconds);
+  } catch (error) {
+    failed(error);
+    res.destroy();
   }
-  send(req, res, reply);
-  const method = match !== undefined && 'route' in match ? match.route.method : 'other';
-  context.metrics.answered(method, path, reply.status, (performance.now() - started) / 1000);
+}
+
+async function respond(context: CallContext, req: IncomingMessage, match: Match): Promise<Reply> {
+  const fault = framingFault(req);
+  if (fault !== undefined) return withHeaders(problem('bad_request', fault), { connection: 'close' });
+  if (match === undefined) throw new ServerError('not_found', NOT_FOUND);
+  if ('route' in match) return handle(context, req, match);
+  const allow = match.allow.join(', ');
+  return withHeaders(problem('method_not_allowed', `the methods here are ${allow}`), { allow });
+}
+
+/** What Node lets through, and what a proxy before us may have read in another way. */
+function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): string | undefined {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'only HTTP/1.1 and HTTP/1.0 are spoken here';
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+  }
+  // RFC 9112 §3.2; of two, Node would take the first.
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) return 'a request names one Host';
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') return 'the only transfer coding is chunked';
+  return undefined;
 }
 
 /** One text for a log that does not exist and for one that the key may not know of: the same bytes, so nothing leaks. */
@@ -111,7 +135,8 @@ async function handle(context: CallContext, req: IncomingMessage, { route, param
   const { server } = context;
   const { authorization } = req.headers;
   const key = server.apiKeys.authenticate(authorization);
-  if (authorization !== undefined && key === undefined)
+  const open = route.for === 'server' && route.scope === undefined;
+  if (authorization !== undefined && key === undefined && !open)
     throw new ServerError('unauthorized', 'this API key is not known, or revoked');
   const call = { ...context, req, params, search: splitUrl(req.url).search, key };
   if (route.for === 'server') {
@@ -144,8 +169,7 @@ function authorize(route: LogRoute, log: Log | undefined, name: string, key: Api
   return log;
 }
 
-function isPublic({ server }: CallContext, { route, params }: Matched): boolean {
-  return (
-    route.for === 'log' && route.public === true && server.log(params['log'] as string)?.definition.publicReads === true
-  );
+function isPublic({ server }: CallContext, match: Match): boolean {
+  if (match === undefined || !('route' in match) || match.route.for !== 'log') return false;
+  return match.route.public === true && server.log(match.params['log'] as string)?.definition.publicReads === true;
 }

@@ -3,13 +3,13 @@ import { formatMicros } from '../../proofs/time.ts';
 import { leafHash } from '../../tree/hash.ts';
 import type { StoredEntry } from '../entry.ts';
 import { ServerError } from '../errors.ts';
-import { eventId, type Pointer, parsePointer } from '../ingest/event-id.ts';
-import { checkEvent, IngestError } from '../ingest/json-event.ts';
-import { type BadLine, readBatch } from '../ingest/ndjson.ts';
+import { eventId, parsePointer } from '../ingest/event-id.ts';
+import { checkEvent } from '../ingest/json-event.ts';
+import { readBatch } from '../ingest/ndjson.ts';
 import { inclusionProof } from '../prover.ts';
-import type { Appended } from '../sequencer.ts';
+import { type Appended, ConflictError } from '../sequencer.ts';
 import type { LogCall } from './call.ts';
-import { problem } from './problem.ts';
+import { type Code, problem } from './problem.ts';
 import { base64, renderEntry, renderProof } from './render.ts';
 import { json, jsonText, type Reply } from './reply.ts';
 import { decimal, mediaType, Query, readBody } from './request.ts';
@@ -19,6 +19,7 @@ type Ack = 'durable' | 'signed';
 /** POST events: one event as application/json, or a batch as application/x-ndjson; all of it is stored or nothing. */
 export async function append(call: LogCall): Promise<Reply> {
   const { log, req, limits, server, key } = call;
+  if (log.name.startsWith('_')) throw new ServerError('forbidden', 'only the server writes there');
   const query = new Query(call.search, ['ack', 'id_pointer']);
   const ack = parseAck(query.text('ack'));
   const pointerText = query.text('id_pointer') ?? log.definition.idPointer;
@@ -30,20 +31,30 @@ export async function append(call: LogCall): Promise<Reply> {
       'send one event as application/json, or a batch as application/x-ndjson',
     );
   }
-  const body = await readBody(req, limits.maxBodySize);
-  const batch: Batch =
-    type === 'application/json' ? { events: [checkEvent(body, limits)], lines: undefined } : readLines(body, limits);
-  if ('bad' in batch) return refuseLines(batch.bad);
-  const withIds = identify(batch, pointer);
-  if ('bad' in withIds) return refuseLines(withIds.bad);
+  const body = await readBody(call, limits.maxBodySize);
+  const events: { readonly event: Uint8Array; readonly id: string | undefined }[] = [];
+  const take = (event: Uint8Array): void => {
+    const id = pointer === undefined ? undefined : eventId(event, pointer);
+    events.push({ event, id: id?.kind === 'id' ? id.jcs : undefined });
+  };
+  let lines: readonly number[] | undefined;
+  if (type === 'application/json') {
+    take(checkEvent(body, limits));
+  } else {
+    const batch = readBatch(body, limits, take);
+    if (batch.kind === 'bad') return refuseLines(batch.bad);
+    lines = batch.lines;
+  }
 
   let appended: Appended[];
   try {
     // The route needs the scope, so there is a key.
     const { id: by, name: source } = key as NonNullable<typeof key>;
-    appended = await server.sequencer.append({ log, events: withIds.events, by, source, via: 'events', pointer });
+    appended = await server.sequencer.append({ log, events, by, source, via: 'events', pointer });
   } catch (error) {
-    throw withLine(error, batch.lines);
+    if (lines === undefined || !(error instanceof ConflictError)) throw error;
+    const at = lines;
+    return refuseLines(error.conflicts.map(({ position, ...rest }) => ({ ...rest, line: at[position] as number })));
   }
   call.metrics.replayed(appended.filter(({ replayed }) => replayed).length);
   if (ack === 'signed') {
@@ -81,52 +92,21 @@ function parseAck(text: string | undefined): Ack {
   throw new ServerError('bad_parameter', 'ack is durable or signed');
 }
 
-type Batch =
-  | { readonly events: readonly Uint8Array[]; readonly lines: readonly number[] | undefined }
-  | { readonly bad: readonly BadLine[] };
-
-function readLines(body: Uint8Array, limits: { readonly maxEvents: number; readonly maxEventSize: number }): Batch {
-  const batch = readBatch(body, limits);
-  return batch.kind === 'bad' ? { bad: batch.bad } : batch;
-}
-
-/** The id of each event, where there is a pointer; a bad id is the fault of its line like any other. */
-function identify(
-  { events, lines }: { readonly events: readonly Uint8Array[]; readonly lines: readonly number[] | undefined },
-  pointer: Pointer | undefined,
-): { readonly events: { event: Uint8Array; id: string | undefined }[] } | { readonly bad: readonly BadLine[] } {
-  const bad: BadLine[] = [];
-  const identified = events.map((event, i) => {
-    if (pointer === undefined) return { event, id: undefined };
-    try {
-      const found = eventId(event, pointer);
-      return { event, id: found.kind === 'id' ? found.jcs : undefined };
-    } catch (error) {
-      if (!(error instanceof IngestError) || lines === undefined) throw error;
-      bad.push({ line: lines[i] as number, code: error.code, message: error.message });
-      return { event, id: undefined };
-    }
-  });
-  return bad.length > 0 ? { bad } : { events: identified };
+/** A line of a batch that keeps the whole of it out. */
+interface RefusedLine {
+  readonly line: number;
+  readonly code: Code;
+  readonly message: string;
+  readonly leafIndex?: number | undefined;
 }
 
 /** One bad event refuses the whole batch; the reply lists every bad line, and its code is that of the first. */
-function refuseLines(bad: readonly BadLine[]): Reply {
-  const first = bad[0] as BadLine;
+function refuseLines(bad: readonly RefusedLine[]): Reply {
+  const first = bad[0] as RefusedLine;
   return problem(first.code, `line ${first.line}: ${first.message}; nothing of the batch was stored`, {
     line: first.line,
-    errors: bad.map(({ line, code, message }) => ({ line, code, detail: message })),
-  });
-}
-
-/** Adds the line of a batch to an error that knows the position only. */
-function withLine(error: unknown, lines: readonly number[] | undefined): unknown {
-  if (!(error instanceof ServerError) || lines === undefined) return error;
-  const { position, ...details } = error.details;
-  if (typeof position !== 'number') return error;
-  return new ServerError(error.code, error.message, {
-    cause: error.cause,
-    details: { ...details, line: lines[position] },
+    ...(first.leafIndex === undefined ? {} : { leaf_index: first.leafIndex }),
+    errors: bad.map(({ line, code, message, leafIndex }) => ({ line, code, detail: message, leaf_index: leafIndex })),
   });
 }
 
@@ -166,6 +146,7 @@ export async function list(call: LogCall): Promise<Reply> {
   let bytes = 0;
   for (let at = from; at < end && bytes < LIST_BYTES; at += LIST_STEP) {
     for (const entry of await server.entries(log, at, Math.min(at + LIST_STEP, end))) {
+      if (bytes >= LIST_BYTES) break;
       const line = `${renderEntry(entry, treeSize, true)}}\n`;
       bytes += line.length;
       lines.push(line);

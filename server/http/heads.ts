@@ -24,7 +24,10 @@ export function treeHead({ log, search }: LogCall): Reply {
 export async function treeHeads({ log, server, search }: LogCall): Promise<Reply> {
   const query = new Query(search, ['from', 'limit']);
   const limit = query.limit(100, 1000);
-  const heads = await server.heads(log, query.number('from') ?? 0, limit + 1);
+  // A head can be in the store a moment before it is promised by the guard and published.
+  const { treeSize } = log.published;
+  const stored = await server.heads(log, query.number('from') ?? 0, limit + 1);
+  const heads = stored.filter((head) => head.treeSize <= treeSize);
   return json(200, {
     tree_heads: heads.slice(0, limit).map((head) => renderHead(log.definition.origin, head)),
     next: heads[limit]?.treeSize ?? null,

@@ -6,14 +6,17 @@ import { ServerError, type ServerErrorCode } from '../errors.ts';
 import { IngestError, type IngestErrorCode } from '../ingest/json-event.ts';
 import type { Reply } from './reply.ts';
 
-type Code = ServerErrorCode | IngestErrorCode;
+/** Every code of the API. */
+export type Code = ServerErrorCode | IngestErrorCode;
 
 const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>> = {
   not_found: [404, 'Not found'],
   unauthorized: [401, 'An API key is needed'],
-  forbidden: [403, 'The API key lacks the scope'],
+  forbidden: [403, 'Forbidden'],
   method_not_allowed: [405, 'Method not allowed'],
   bad_request: [400, 'Bad request'],
+  request_timeout: [408, 'Request timeout'],
+  headers_too_large: [431, 'Headers too large'],
   bad_parameter: [400, 'Bad parameter'],
   bad_log_name: [400, 'Bad log name'],
   bad_pointer: [400, 'Bad id pointer'],

@@ -23,14 +23,32 @@ export function withHeaders(reply: Reply, headers: Readonly<Record<string, strin
   return { ...reply, headers: { ...reply.headers, ...headers } };
 }
 
-/** Writes a reply. HEAD gets the headers of GET; a request whose body was not read to its end gets a closed connection. */
+/** How long the rest of a body that nobody wants is taken and thrown away, in milliseconds. */
+const LINGER = 1000;
+
+/**
+ * Writes a reply. HEAD gets the headers of GET. A request whose body was not read to its end gets its reply and a closed
+ * connection, but not at once: closing while bytes still arrive resets it, and the client may never see the reply.
+ */
 export function send(req: IncomingMessage, res: ServerResponse, reply: Reply): void {
   if (res.headersSent) return;
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
   const empty = reply.status === 304 || reply.status === 204;
   const headers: Record<string, string | number> = { ...reply.headers, 'x-content-type-options': 'nosniff' };
   if (!empty) headers['content-length'] = body.length;
-  if (!req.complete) headers['connection'] = 'close';
-  res.writeHead(reply.status, headers);
-  res.end(req.method === 'HEAD' || empty ? undefined : body);
+  const content = req.method === 'HEAD' || empty ? undefined : body;
+  if (req.complete) {
+    res.writeHead(reply.status, headers);
+    res.end(content);
+    return;
+  }
+  res.writeHead(reply.status, { ...headers, connection: 'close' });
+  if (content === undefined) res.flushHeaders();
+  else res.write(content);
+  const cut = setTimeout(() => res.end(), LINGER);
+  req.once('close', () => {
+    clearTimeout(cut);
+    res.end();
+  });
+  req.resume();
 }

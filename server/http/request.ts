@@ -2,12 +2,21 @@
 import type { IncomingMessage } from 'node:http';
 import { parseDecimal } from '../../tree/bytes.ts';
 import { ServerError } from '../errors.ts';
+import type { Call } from './call.ts';
 
 /**
  * Reads a body of at most `limit` bytes. Throws ServerError `body_too_large`, `unsupported_encoding`, `bad_request`; what is
- * left unread then closes the connection.
+ * left unread then closes the connection. A body may take a minute, so the key is looked at again when it is there:
+ * `unauthorized` if it was revoked meanwhile.
  */
-export function readBody(req: IncomingMessage, limit: number): Promise<Uint8Array> {
+export async function readBody({ req, server, key }: Call, limit: number): Promise<Uint8Array> {
+  const body = await receive(req, limit);
+  if (key !== undefined && !server.apiKeys.holds(key))
+    throw new ServerError('unauthorized', 'this API key is not known, or revoked');
+  return body;
+}
+
+function receive(req: IncomingMessage, limit: number): Promise<Uint8Array> {
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return Promise.reject(
@@ -62,7 +71,11 @@ export class Query {
 
   constructor(search: string, known: readonly string[]) {
     const values = new Map<string, string>();
-    for (const [name, value] of new URLSearchParams(search)) {
+    for (const pair of search.split('&')) {
+      if (pair === '') continue;
+      const at = pair.indexOf('=');
+      const name = decodePart(at < 0 ? pair : pair.slice(0, at));
+      const value = at < 0 ? '' : decodePart(pair.slice(at + 1));
       if (!known.includes(name)) {
         const names = known.length === 0 ? 'none' : known.join(', ');
         throw new ServerError('bad_parameter', `there is no such parameter here; known are: ${names}`);
@@ -94,6 +107,15 @@ export class Query {
     const value = this.number('limit') ?? fallback;
     if (value === 0) throw new ServerError('bad_parameter', 'the parameter limit is at least 1');
     return Math.min(value, most);
+  }
+}
+
+/** One name or value. URLSearchParams would let `%zz` through and read every broken character as the same U+FFFD. */
+function decodePart(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch (cause) {
+    throw new ServerError('bad_parameter', 'the query is not percent-encoded UTF-8', { cause });
   }
 }
 

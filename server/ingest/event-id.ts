@@ -13,6 +13,8 @@ import { IngestError, isJsonSpace, plainEnd } from './json-event.ts';
 /** Longest pointer and longest id, in bytes of UTF-8. */
 export const MAX_POINTER_SIZE = 256;
 export const MAX_EVENT_ID_SIZE = 256;
+/** Longest pointer as JSON text, where a control character takes six bytes: the header of an entry must hold it. */
+const MAX_WRITTEN_POINTER = 800;
 
 /** One step of a pointer. */
 export interface PointerStep {
@@ -35,7 +37,7 @@ export type EventId = { readonly kind: 'absent' } | { readonly kind: 'id'; reado
 
 /**
  * Reads a JSON pointer in its string form (RFC 6901 §3). Throws an IngestError `bad_pointer` if it is not empty and
- * does not begin with `/`, has a `~` without 0 or 1 after it, a lone surrogate, or over 256 bytes. The empty pointer names
+ * does not begin with `/`, has a `~` without 0 or 1 after it, a lone surrogate, over 256 bytes, or more control characters than a header holds. The empty pointer names
  * the whole event, which is an object and so never an id.
  */
 export function parsePointer(text: string): Pointer {
@@ -43,6 +45,9 @@ export function parsePointer(text: string): Pointer {
     throw new IngestError('bad_pointer', `a JSON pointer is well-formed and has at most ${MAX_POINTER_SIZE} bytes`, {
       limit: MAX_POINTER_SIZE,
     });
+  }
+  if (JSON.stringify(text).length > MAX_WRITTEN_POINTER) {
+    throw new IngestError('bad_pointer', 'a JSON pointer with that many control characters does not fit a header');
   }
   if (text === '') return { text, steps: [] };
   if (!text.startsWith('/')) throw new IngestError('bad_pointer', 'a JSON pointer is empty or begins with /');

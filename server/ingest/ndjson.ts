@@ -65,14 +65,22 @@ export function splitLines(body: Uint8Array, maxEvents: number): Line[] {
   return lines;
 }
 
-/** Checks every line of a batch. Throws an IngestError `too_many_events` or `empty_batch`. */
-export function readBatch(body: Uint8Array, limits: BatchLimits): Batch {
+/**
+ * Checks every line of a batch. `inspect` sees each event that passed; an IngestError of it is the fault of that line as well.
+ * Throws an IngestError `too_many_events` or `empty_batch`.
+ */
+export function readBatch(
+  body: Uint8Array,
+  limits: BatchLimits,
+  inspect: (event: Uint8Array) => void = () => {},
+): Batch {
   const events: Uint8Array[] = [];
   const lines: number[] = [];
   const bad: BadLine[] = [];
   for (const { bytes, line } of splitLines(body, limits.maxEvents)) {
     try {
       const event = checkEvent(bytes, limits);
+      inspect(event);
       events.push(event);
       lines.push(line);
     } catch (error) {

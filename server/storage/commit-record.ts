@@ -26,6 +26,8 @@ import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
 
 const FORMAT = 1;
 const FIXED_SIZE = 1 + 32 + 8 + 32 + 4 + 32 + 2;
+const MAX_CHANGED = 65_535;
+const MAX_NAME = 255;
 
 /** Commit records that stay in the database. */
 export const RECORDS_KEPT = 1024;
@@ -47,7 +49,9 @@ export interface CommitRecord {
   readonly changed: readonly LogHead[];
 }
 
+/** The bytes of a record. Throws a RangeError on more changed logs, or a longer name, than the layout can hold. */
 export function encodeCommitRecord(record: CommitRecord): Uint8Array {
+  if (record.changed.length > MAX_CHANGED) throw new RangeError('more changed logs than a commit record can hold');
   const head = new Uint8Array(FIXED_SIZE);
   head[0] = FORMAT;
   head.set(record.storeId, 1);
@@ -58,6 +62,7 @@ export function encodeCommitRecord(record: CommitRecord): Uint8Array {
   writeU16(head, 109, record.changed.length);
   const logs = record.changed.map(({ name, treeSize, rootHash }) => {
     const text = utf8(name);
+    if (text.length > MAX_NAME) throw new RangeError('a log name longer than a commit record can hold');
     return concatBytes(Uint8Array.of(text.length), text, u64(treeSize), rootHash);
   });
   return concatBytes(head, ...logs);
@@ -71,7 +76,7 @@ export function parseCommitRecord(bytes: Uint8Array): CommitRecord {
   for (let i = readU16(bytes, 109); i > 0; i--) {
     const nameEnd = at + 1 + (bytes[at] ?? 0);
     if (nameEnd + 8 + HASH_SIZE > bytes.length) throw new RangeError('truncated commit record');
-    const name = fromUtf8(bytes.subarray(at + 1, nameEnd));
+    const name = nameOf(bytes.subarray(at + 1, nameEnd));
     const rootHash = asTreeHash(bytes.slice(nameEnd + 8, nameEnd + 8 + HASH_SIZE));
     changed.push({ name, treeSize: readU64(bytes, nameEnd), rootHash });
     at = nameEnd + 8 + HASH_SIZE;
@@ -85,6 +90,14 @@ export function parseCommitRecord(bytes: Uint8Array): CommitRecord {
     sum: bytes.slice(77, 109),
     changed,
   };
+}
+
+function nameOf(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes);
+  } catch (cause) {
+    throw new RangeError('a log name in a commit record is not UTF-8', { cause });
+  }
 }
 
 /** SHA-256 of a record's stored bytes. */

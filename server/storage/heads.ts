@@ -3,7 +3,7 @@ import { openCheckpoint } from '../../proofs/checkpoint.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log.ts';
-import { headKey, headPrefix, refreshKey } from './keys.ts';
+import { headKey, headPrefix } from './keys.ts';
 import { type HeadMark, parseHeadRow } from './rows.ts';
 import { prefixRange, type Row, type Store } from './store.ts';
 
@@ -20,15 +20,21 @@ function openHead(log: string, key: VerifierKey, row: Row): Published {
   }
 }
 
-/** The head that the edge names as the newest: the first of its size, or its newest refresh. Throws ServerError `damaged`. */
+/**
+ * The newest head that is stored: the first of its size, or its newest refresh. The edge must name that very one, or one of the
+ * two is not of the last commit. Throws ServerError `damaged`.
+ */
 export async function readHead(store: Store, log: string, key: VerifierKey, mark: HeadMark): Promise<Published> {
-  for (const name of [refreshKey(log, mark.treeSize, mark.time), headKey(log, mark.treeSize)]) {
-    const value = await store.get(name);
-    if (value === undefined) continue;
-    const head = openHead(log, key, { key: name, value });
-    if (head.time === mark.time && head.treeSize === mark.treeSize) return head;
+  const [row] = await store.list(prefixRange(headPrefix(log), 1, true));
+  const head = row === undefined ? undefined : openHead(log, key, row);
+  if (head === undefined || head.treeSize !== mark.treeSize || head.time !== mark.time) {
+    const found = head === undefined ? 'none' : `one of size ${head.treeSize}`;
+    throw new ServerError(
+      'damaged',
+      `log ${log}: its newest head should be of size ${mark.treeSize}, but ${found} is stored`,
+    );
   }
-  throw new ServerError('damaged', `log ${log}: its newest head, of size ${mark.treeSize}, is missing`);
+  return head;
 }
 
 /** The first head of each size from `from` on, oldest first, at most `limit`. */

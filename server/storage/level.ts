@@ -34,17 +34,17 @@ class LevelStore implements Store {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    const value = await this.#db.get(key);
+    const value = await readable(() => this.#db.get(key));
     return value === undefined ? undefined : bytes(value);
   }
 
   async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    const values = await this.#db.getMany([...keys]);
+    const values = await readable(() => this.#db.getMany([...keys]));
     return values.map((value) => (value === undefined ? undefined : bytes(value)));
   }
 
   async list({ gte, lt, limit, reverse }: Range): Promise<Row[]> {
-    const rows = await this.#db.iterator({ gte, lt, limit, reverse: reverse ?? false }).all();
+    const rows = await readable(() => this.#db.iterator({ gte, lt, limit, reverse: reverse ?? false }).all());
     return rows.map(([key, value]) => ({ key, value: bytes(value) }));
   }
 
@@ -67,6 +67,15 @@ class LevelStore implements Store {
 
   async close(): Promise<void> {
     await this.#db.close();
+  }
+}
+
+/** What LevelDB cannot read is an error of the contract, not of LevelDB. */
+async function readable<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new StorageError('unreadable', `LevelDB cannot read what is stored: ${reason(cause)}`, { cause });
   }
 }
 

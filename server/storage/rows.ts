@@ -130,6 +130,8 @@ export function parseHeadRow(bytes: Uint8Array): HeadRow {
     throw new RangeError('head row is not JSON', { cause });
   }
   const { checkpoint, time } = (row ?? {}) as { checkpoint?: unknown; time?: unknown };
-  if (typeof checkpoint !== 'string' || !Number.isSafeInteger(time)) throw new RangeError('head row lacks its members');
-  return { checkpoint, time: time as number };
+  if (typeof checkpoint !== 'string' || typeof time !== 'number' || !Number.isSafeInteger(time) || time < 0) {
+    throw new RangeError('head row lacks its members');
+  }
+  return { checkpoint, time };
 }

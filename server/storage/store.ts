@@ -26,7 +26,7 @@ export interface Range {
 }
 
 export interface Store {
-  /** Value of a key, or `undefined`. */
+  /** Value of a key, or `undefined`. Reading rejects with `unreadable` where the engine cannot; a wrong value it may not notice. */
   get(key: string): Promise<Uint8Array | undefined>;
   /** Values of several keys, in the order asked for. */
   getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>;

@@ -295,6 +295,19 @@ describe('the remembered head', () => {
     expect(await codeOfAsync(() => client.append(events('{}'), { ack: 'signed' }))).toBe('rollback');
   });
 
+  test('a newest head below it is a rollback, though the log could prove it to be an older one', async () => {
+    const { memory, log } = await remembering(8);
+    log.tamperText = () => log.checkpoint(5);
+    lie(log, 'tree-head', () => ({
+      tree_size: 5,
+      root_hash: toBase64(log.tree().root(5)),
+      checkpoint: log.checkpoint(5),
+    }));
+    const client = clientOf(log, { memory });
+    expect(await codeOfAsync(() => client.advance())).toBe('rollback');
+    expect(await codeOfAsync(() => client.treeHead())).toBe('rollback');
+  });
+
   test('another root at its size is a split view, with both heads as evidence', async () => {
     const { memory, log } = await remembering(3);
     const forked = new FakeLog().fill(2);
@@ -373,6 +386,21 @@ describe('the remembered head', () => {
     };
     expect((await clientOf(log, { memory: racing }).advance()).to.treeSize).toBe(5);
     expect(await memory.read(log.origin, log.signer.verifierKey.keyId)).toBe(log.checkpoint(6));
+  });
+
+  test('is compared anew, also where the faster client was shown another tree', async () => {
+    const { memory, log } = await remembering(3);
+    const forked = new FakeLog().fill(3);
+    forked.add('{"id":"forged"}');
+    forked.fill(6);
+    const racing: HeadMemory = {
+      ...memory,
+      write: async (origin, keyId, _note, previous) => {
+        await memory.write(origin, keyId, forked.checkpoint(6), previous);
+        return false;
+      },
+    };
+    expect(await codeOfAsync(() => clientOf(log.fill(6), { memory: racing }).advance())).toBe('split_view');
   });
 
   test('is itself verified: a damaged memory is noticed', async () => {

@@ -72,9 +72,12 @@ describe('two servers on one data directory', () => {
       expect(second.url).not.toBe('');
 
       expect(appendInside(second, 'from the second').status).toBe(200);
-      const late = await first.append({ id: 'from the first' });
-      expect(late.status).toBe(503);
-      expect(await late.json()).toMatchObject({ code: 'outcome_unknown' });
+      // It may have noticed by itself already: an idle server looks every second.
+      const late = await first.append({ id: 'from the first' }).catch(() => undefined);
+      if (late !== undefined) {
+        expect(late.status).toBe(503);
+        expect(await late.json()).toMatchObject({ code: 'outcome_unknown' });
+      }
       expect((await first.exited).code).toBe(75);
       expect(appendInside(second, 'again').status).toBe(200);
       await second.stop();
@@ -97,7 +100,8 @@ describe('two servers on one data directory', () => {
       Array.from({ length: 20 }, (_, i) =>
         first
           .append({ id: `sleeping ${i}` })
-          .then(async (reply) => ({ status: reply.status, body: await reply.text() })),
+          .then(({ status }) => status)
+          .catch(() => 0),
       ),
     );
     first.child.kill('SIGSTOP');
@@ -119,7 +123,7 @@ describe('two servers on one data directory', () => {
 
     const third = await ServerProcess.start({ dataDir: path });
     const events = await (await third.fetch('/logs/main/events?limit=1000')).text();
-    for (const [i, { status }] of answers.entries()) {
+    for (const [i, status] of answers.entries()) {
       if (status === 200) expect(events).toContain(`sleeping ${i}"`);
     }
     expect(events).toContain('still awake');

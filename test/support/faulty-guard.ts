@@ -10,7 +10,7 @@ export class FaultyGuard implements Guard {
   #gate: Promise<void> | undefined;
   #open: () => void = () => {};
 
-  /** The next promise rejects with this code, after its slot was written or before. */
+  /** The next promise rejects with this code, after its slot was written or before; later ones would succeed. */
   failNext(code: GuardErrorCode, written = true): void {
     this.#fault = { code, written };
   }
@@ -27,8 +27,11 @@ export class FaultyGuard implements Guard {
     this.#open();
   }
 
+  checkOwner(): void {}
+
   async promise(promised: Promised): Promise<void> {
     const fault = this.#fault;
+    this.#fault = undefined;
     await this.#gate;
     if (fault?.written !== false) this.slots[promised.n % 2] = promised;
     if (fault !== undefined) throw new GuardError(fault.code, `a planted fault: ${fault.code}`);

@@ -17,7 +17,7 @@ export class FaultyStore implements Store {
     this.inner = inner;
   }
 
-  /** The next commit rejects with `outcome_unknown`. */
+  /** The next commit rejects with `outcome_unknown`. Later ones would succeed, which is what LevelDB does and nobody may try. */
   failNext(fault: CommitFault): void {
     this.#fault = fault;
   }
@@ -50,6 +50,7 @@ export class FaultyStore implements Store {
   async commit(writes: readonly Write[]): Promise<void> {
     this.commits.push(writes);
     const fault = this.#fault;
+    this.#fault = undefined;
     const gate = this.#gate;
     if (!this.#afterGate) await gate;
     if (fault !== 'lost') await this.inner.commit(writes);

@@ -32,12 +32,17 @@ export class ManualClock implements Clock {
         reject(signal.reason);
         return;
       }
-      const sleeper = { until: this.#monotonic + milliseconds * 1000, wake: resolve };
-      this.#sleepers.push(sleeper);
-      signal?.addEventListener('abort', () => {
+      const breakOff = (): void => {
         this.#sleepers = this.#sleepers.filter((other) => other !== sleeper);
-        reject(signal.reason);
-      });
+        reject(signal?.reason);
+      };
+      const wake = (): void => {
+        signal?.removeEventListener('abort', breakOff);
+        resolve();
+      };
+      const sleeper = { until: this.#monotonic + milliseconds * 1000, wake };
+      this.#sleepers.push(sleeper);
+      signal?.addEventListener('abort', breakOff);
     });
   }
 

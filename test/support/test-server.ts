@@ -29,6 +29,8 @@ export interface TestServerOptions {
   readonly intervals?: Partial<PublisherIntervals>;
   /** False: no head is signed but those made with a log. */
   readonly publish?: boolean;
+  /** False: ADMIN_KEY is a stranger's. */
+  readonly adminKey?: boolean;
 }
 
 export interface Answer {
@@ -65,7 +67,7 @@ export interface RawAnswer {
 }
 
 export class TestServer {
-  readonly #options: TestServerOptions;
+  #options: TestServerOptions;
   readonly #directory: string;
   #agent = new Agent({ keepAlive: true });
   #http: HttpServer | undefined;
@@ -96,9 +98,10 @@ export class TestServer {
     return this.#http.url;
   }
 
-  /** Stops the server and starts it again over what it left. */
-  async restart(): Promise<void> {
+  /** Stops the server and starts it again over what it left, with other options where they are given. */
+  async restart(options: TestServerOptions = {}): Promise<void> {
     await this.#stop();
+    this.#options = { ...this.#options, ...options };
     await this.#open();
   }
 
@@ -218,12 +221,12 @@ export class TestServer {
   }
 
   async #open(): Promise<void> {
-    const { limits, sequencer, sockets, intervals, publish = true } = this.#options;
+    const { limits, sequencer, sockets, intervals, publish = true, adminKey = true } = this.#options;
     const metrics = new Metrics(() => ({ logs: 0, entries: 0, unsigned: 0, pending: 0, clockUnsafe: false }));
     this.#started = await startLogServer(
       { path: this.#directory },
       {
-        adminKey: ADMIN_KEY,
+        ...(adminKey ? { adminKey: ADMIN_KEY } : {}),
         originBase: 'test.example',
         intervals: { interval: 20, refresh: 600_000, ...intervals },
         limits: { ...SEQUENCER_LIMITS, ...sequencer },

@@ -1,0 +1,56 @@
+/** Files that must be whole or not there at all, whoever else is making them at the same moment. */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** File systems without hard links say one of these. */
+const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP', 'EMLINK']);
+
+/**
+ * Makes a private file (0600) with the bytes that `content` gives for its inode, unless the name is taken: written under a name
+ * of its own, synced, then linked into place, and the directory synced. Returns whether this call made it.
+ * Crash here: a whole file, or none and a leftover `.tmp-…` that nothing reads.
+ */
+export function createWhole(path: string, content: (inode: number) => Uint8Array): boolean {
+  const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+  const fd = openSync(temporary, 'wx', 0o600);
+  let made = true;
+  try {
+    try {
+      const bytes = content(fstatSync(fd).ino);
+      const written = writeSync(fd, bytes);
+      if (written !== bytes.length) throw new Error(`wrote ${written} of ${bytes.length} bytes of ${path}`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    made = link(temporary, path);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  syncDirectory(dirname(path));
+  return made;
+}
+
+function link(temporary: string, path: string): boolean {
+  try {
+    linkSync(temporary, path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (code === 'EEXIST') return false;
+    if (!NO_LINKS.has(code)) throw error;
+    // Without hard links two first starts at the same moment are told apart by the owner block only.
+    renameSync(temporary, path);
+  }
+  return true;
+}
+
+/** Makes the names in a directory durable. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

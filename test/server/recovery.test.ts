@@ -1,0 +1,351 @@
+import { describe, expect, test } from '@jest/globals';
+import { ExitError } from '../../server/errors.ts';
+import type { Promised } from '../../server/guard.ts';
+import { commitRecordHash, encodeCommitRecord, parseCommitRecord } from '../../server/storage/commit-record.ts';
+import { headKey } from '../../server/storage/keys.ts';
+import { encodeEdge, encodeHeadRow, parseEdge } from '../../server/storage/rows.ts';
+import { append, edited, firstStart, grownWorld, restart, type World } from './memory-server.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const fixed = (n: number): string => String(n).padStart(16, '0');
+const commitKey = (n: number): string => `server/commit/${fixed(n)}`;
+
+/** The refusal of a start: ExitError 78, and what it says. */
+async function refusal(world: World, changed: Partial<World> = {}): Promise<string> {
+  const before = JSON.stringify(world.guard.slots.map((slot) => slot && [slot.n, hex(slot.recordHash)]));
+  const error = await restart(world, changed).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ExitError);
+  expect((error as ExitError).exitCode).toBe(78);
+  // A refused start promises nothing.
+  expect(JSON.stringify(world.guard.slots.map((slot) => slot && [slot.n, hex(slot.recordHash)]))).toBe(before);
+  return (error as ExitError).message;
+}
+
+const change = (rows: Map<string, Uint8Array>, key: string, at: number): void => {
+  const value = rows.get(key);
+  if (value === undefined) throw new Error(`${key} is not stored`);
+  value[at] = ((value[at] as number) + 1) % 256;
+};
+
+const slotOf = (world: World, n: number): Promised => ({
+  n,
+  recordHash: commitRecordHash(new Map(world.rows.rows()).get(commitKey(n)) as Uint8Array),
+});
+
+/** The same world with another guard. */
+const guarded = (world: World, a: Promised | undefined, b: Promised | undefined): World => {
+  world.guard.slots = [a, b];
+  return world;
+};
+
+describe('a start that finds what was promised', () => {
+  test('goes on where it ended: entries, heads, keys and ids', async () => {
+    const run = await firstStart();
+    const { key, text } = await run.server.createKey({ name: 'k', scopes: ['append'], log: 'main' }, 'x');
+    await append(run, run.main, 300);
+    await run.server.publisher.publishDue();
+    await append(run, run.main, 20);
+    await run.server.close();
+    const again = await restart(run.world);
+    expect(again.adopted).toBe(false);
+    expect(again.main.state).toEqual(run.main.state);
+    expect(again.main.published).toEqual(run.main.published);
+    expect(again.main.definition).toEqual(run.main.definition);
+    expect(again.server.apiKeys.get(key.id)).toEqual(key);
+    expect(again.server.apiKeys.authenticate(`Bearer ${text}`)).toEqual(key);
+    expect((await append(again, again.main, 1))[0]?.leafIndex).toBe(320);
+    expect((await again.server.entries(again.main, 0, 321)).length).toBe(321);
+    expect((await restart(again.world)).main.state.treeSize).toBe(321);
+  });
+
+  test.each([0, 1, 255, 256, 257, 511, 512, 700])('at size %d, signed or not', async (size) => {
+    for (const world of [await grownWorld(size, 0), await grownWorld(0, size)]) {
+      const run = await restart(world);
+      expect(run.main.state.treeSize).toBe(size);
+      await append(run, run.main, 300);
+      await run.server.publisher.publishDue();
+      expect(run.main.published.treeSize).toBe(size + 300);
+      expect((await restart(run.world)).main.state).toEqual(run.main.state);
+    }
+  });
+
+  test('keeps 1,024 commit records, and starts from them', async () => {
+    const run = await firstStart();
+    for (let i = 0; i < 1030; i++) await run.server.sequencer.change((t) => t.put('test', Uint8Array.of(i % 256)));
+    const records = run.world.rows.rows().filter(([key]) => key.startsWith('server/commit/'));
+    expect([records.length, records[0]?.[0], records.at(-1)?.[0]]).toEqual([1024, commitKey(8), commitKey(1031)]);
+    const again = await restart(run.world);
+    await append(again, again.main, 1);
+    expect(again.main.state.treeSize).toBe(1);
+    // One record more or less than that is not what any commit leaves.
+    await refusal(
+      run.world,
+      edited(run.world, (rows) => rows.delete(commitKey(8))),
+    );
+  });
+
+  test('commit records are chained, and hold what the commit changed', async () => {
+    const world = await grownWorld(5, 2);
+    const rows = new Map(world.rows.rows());
+    const records = [1, 2, 3, 4].map((n) => parseCommitRecord(rows.get(commitKey(n)) as Uint8Array));
+    expect(records.map(({ n, logCount }) => [n, logCount])).toEqual([1, 2, 3, 4].map((n) => [n, 2]));
+    expect(records.map(({ changed }) => changed.map(({ name, treeSize }) => `${name} ${treeSize}`))).toEqual([
+      ['_system 3', 'main 0'],
+      ['main 5'],
+      [],
+      ['main 7'],
+    ]);
+    expect(records.map(({ previous }) => hex(previous))).toEqual([
+      '00'.repeat(32),
+      ...[1, 2, 3].map((n) => hex(slotOf(world, n).recordHash)),
+    ]);
+    expect(world.guard.slots).toEqual([slotOf(world, 4), slotOf(world, 3)]);
+    expect(rows.has(commitKey(5))).toBe(false);
+  });
+});
+
+describe('against the guard', () => {
+  test('a tail of one commit is adopted, and then promised', async () => {
+    const world = await grownWorld(5, 2);
+    const run = await restart(guarded(world, slotOf(world, 2), slotOf(world, 3)));
+    expect([run.adopted, run.main.state.treeSize]).toEqual([true, 7]);
+    expect(world.guard.slots).toEqual([slotOf(world, 4), slotOf(world, 3)]);
+    expect((await restart(run.world)).adopted).toBe(false);
+  });
+
+  test('a torn slot is explained by a tail, and by nothing else', async () => {
+    const world = await grownWorld(5, 2);
+    expect((await restart(guarded(world, undefined, slotOf(world, 3)))).adopted).toBe(true);
+    expect(await refusal(guarded(world, slotOf(world, 4), undefined))).toMatch(/one slot/);
+    expect(await refusal(guarded(world, undefined, undefined))).toMatch(/both slots/);
+  });
+
+  test('an older database under a newer guard is a rollback, and says what there is and what was promised', async () => {
+    const run = await firstStart();
+    await append(run, run.main, 5);
+    const older = edited(run.world, () => {});
+    await append(run, run.main, 5);
+    await append(run, run.main, 5);
+    expect(await refusal(run.world, older)).toMatch(/rollback.*commit 2.*commit 4/);
+  });
+
+  test('a database two commits ahead of the guard is refused', async () => {
+    const world = await grownWorld(5, 2);
+    expect(await refusal(guarded(world, slotOf(world, 2), slotOf(world, 1)))).toMatch(/commit 4.*only 2/);
+  });
+
+  test('another history of the same length is refused', async () => {
+    const world = await grownWorld(5, 2);
+    const other = await grownWorld(5, 2);
+    expect(await refusal(world, { rows: other.rows })).toMatch(/another history|not the one that was promised/);
+  });
+
+  test('the records of another store are refused', async () => {
+    const world = await grownWorld(5, 2);
+    expect(await refusal(world, { storeId: new Uint8Array(32).fill(0x52) })).toMatch(/belongs to store 5151.*5252/);
+  });
+
+  test('a tail that is not what its record says is not adopted, and nothing is promised', async () => {
+    const world = await grownWorld(5, 300);
+    const tail = (): World => guarded(world, slotOf(world, 2), slotOf(world, 3));
+    expect((await restart(tail())).adopted).toBe(true);
+    for (const [key, at] of [
+      [`log/main/open/${fixed(300)}`, 5],
+      ['log/main/tile/entries/000', 9000],
+      ['log/main/tile/0/000', 8000],
+      ['log/main/edge', 20],
+      ['log/main/edge', 8],
+      [commitKey(4), 80],
+    ] as const) {
+      await refusal(
+        tail(),
+        edited(world, (rows) => change(rows, key, at)),
+      );
+    }
+  });
+
+  test('a tail whose promise fails is not acknowledged; the next start adopts it', async () => {
+    const world = guarded(await grownWorld(5, 2), undefined, undefined);
+    guarded(world, slotOf(world, 2), slotOf(world, 3));
+    world.guard.failNext('deposed', false);
+    await expect(restart(world)).rejects.toMatchObject({ code: 'deposed' });
+    expect((await restart(world)).adopted).toBe(true);
+  });
+});
+
+describe('damage', () => {
+  let world: World;
+  const rows: [what: string, key: string, at: number, says: RegExp][] = [
+    ['the size in an edge', 'log/main/edge', 8, /log main/],
+    ['the root in an edge', 'log/main/edge', 30, /log main/],
+    ['the size of the newest head in an edge', 'log/main/edge', 56, /log main/],
+    ['the time of the newest head in an edge', 'log/main/edge', 64, /log main/],
+    ['the frontier in an edge', 'log/main/edge', 70, /log main/],
+    ['the format of an edge', 'log/main/edge', 0, /log main/],
+    ['an open leaf', `log/main/open/${fixed(599)}`, 12, /log main/],
+    [
+      'a leaf in a bundle since the last head',
+      'log/main/tile/entries/001',
+      5000,
+      /log main.*(bundle|tile|leaf|leaves)/,
+    ],
+    ['a tile under the right edge', 'log/main/tile/0/000', 300, /log main/],
+    ['a tile since the last head', 'log/main/tile/0/001', 300, /log main/],
+    ['the newest head', `log/main/head/${fixed(300)}`, 40, new RegExp(`log main.*head/${fixed(300)}`)],
+    ['a definition', 'server/log/main', 3, /server\/log\/main/],
+    ['a name in a definition', 'server/log/main', 9, /server\/log\/main/],
+    ['an API key', 'server/key/', 1, /server\/key\//],
+    ['the ID in an API key', 'server/key/', 8, /server\/key\//],
+    ['the newest commit record', commitKey(4), 100, /commit (record )?4/],
+    ['the format of a commit record', commitKey(3), 0, /commit record 3/],
+    ['the number in a commit record', commitKey(3), 40, /commit record 3/],
+    ['an older commit record', commitKey(2), 60, /commit record [23]/],
+    ['the first commit record', commitKey(1), 45, /commit record [12]/],
+  ];
+
+  test.each(rows)('%s is named', async (_, key, at, says) => {
+    world ??= await grownWorld(300, 300);
+    const message = await refusal(
+      world,
+      edited(world, (stored) => {
+        const found = [...stored.keys()].find((name) => name.startsWith(key)) as string;
+        change(stored, found, at);
+      }),
+    );
+    expect(message).toMatch(says);
+  });
+
+  test('whatever byte of an edge changes, the log is refused by its name', async () => {
+    world ??= await grownWorld(300, 300);
+    const edge = new Map(world.rows.rows()).get('log/main/edge') as Uint8Array;
+    for (let at = 0; at < edge.length; at++) {
+      const message = await refusal(
+        world,
+        edited(world, (stored) => change(stored, 'log/main/edge', at)),
+      );
+      expect(message).toMatch(/log main/);
+    }
+  });
+
+  test.each([
+    'log/main/edge',
+    `log/main/open/${fixed(512)}`,
+    'log/main/tile/entries/001',
+    'log/main/tile/0/000',
+    'log/main/tile/0/001',
+    `log/main/head/${fixed(300)}`,
+    'server/log/main',
+    'server/log/_system',
+    commitKey(1),
+    commitKey(2),
+    commitKey(4),
+  ])('a missing %s is refused', async (key) => {
+    world ??= await grownWorld(300, 300);
+    expect(
+      await refusal(
+        world,
+        edited(world, (stored) => expect(stored.delete(key)).toBe(true)),
+      ),
+    ).toMatch(/main|_system|commit|logs/);
+  });
+
+  test('an extra log is refused', async () => {
+    world ??= await grownWorld(300, 300);
+    const other = await firstStart();
+    await other.server.createLog({ name: 'extra', kind: 'events', publicReads: true, idPointer: null }, 'x');
+    const extra = other.world.rows.rows().filter(([key]) => key.includes('extra'));
+    const message = await refusal(
+      world,
+      edited(world, (stored) => {
+        for (const [key, value] of extra) stored.set(key, value);
+      }),
+    );
+    expect(message).toMatch(/3 logs, 2 promised/);
+  });
+
+  test('a log that went back to an older state of its own is refused', async () => {
+    const run = await firstStart();
+    await append(run, run.main, 5);
+    await run.server.publisher.publishDue();
+    const older = run.world.rows.rows().filter(([key]) => key.startsWith('log/main/'));
+    await append(run, run.main, 5);
+    await run.server.recordSystemEvent({ action: 'x.y' });
+    const message = await refusal(
+      run.world,
+      edited(run.world, (stored) => {
+        for (const key of stored.keys()) if (key.startsWith('log/main/')) stored.delete(key);
+        for (const [key, value] of older) stored.set(key, value);
+      }),
+    );
+    expect(message).toMatch(/sum differs/);
+  });
+
+  test('an edge below its newest head is refused', async () => {
+    world ??= await grownWorld(300, 300);
+    const message = await refusal(
+      world,
+      edited(world, (stored) => {
+        const edge = parseEdge(stored.get('log/main/edge') as Uint8Array);
+        stored.set('log/main/edge', encodeEdge({ ...edge, head: { ...edge.head, treeSize: 601 } }));
+      }),
+    );
+    expect(message).toMatch(/600 entries.*head of size 601/);
+  });
+
+  test('a stored head that is newer than the edge says is refused', async () => {
+    const run = await firstStart();
+    await append(run, run.main, 3);
+    await run.server.publisher.publishDue();
+    const edge = new Map(run.world.rows.rows()).get('log/main/edge') as Uint8Array;
+    run.clock.advance(600_001);
+    await run.server.publisher.publishDue();
+    const message = await refusal(
+      run.world,
+      edited(run.world, (stored) => stored.set('log/main/edge', edge)),
+    );
+    expect(message).toMatch(/log main.*head/);
+    const higher = await refusal(
+      run.world,
+      edited(run.world, (stored) => {
+        stored.set(headKey('main', 9), stored.get(headKey('main', 3)) as Uint8Array);
+      }),
+    );
+    expect(higher).toMatch(/log main.*head/);
+  });
+
+  test('a head that somebody else signed is refused', async () => {
+    world ??= await grownWorld(300, 300);
+    const other = await restart(await grownWorld(300, 0), {});
+    const foreign = await firstStart({ originBase: 'example.org' });
+    await append(foreign, foreign.main, 300);
+    await foreign.server.publisher.publishDue();
+    for (const checkpoint of [foreign.main.published.checkpoint, other.main.published.checkpoint]) {
+      const message = await refusal(
+        world,
+        edited(world, (stored) => {
+          const edge = parseEdge(stored.get('log/main/edge') as Uint8Array);
+          stored.set(headKey('main', 300), encodeHeadRow({ checkpoint, time: edge.head.time }));
+        }),
+      );
+      expect(message).toMatch(/log main/);
+    }
+  });
+
+  test('another master seed is refused, and says whose key is missing', async () => {
+    world ??= await grownWorld(300, 300);
+    const message = await refusal(world, { masterSeed: new Uint8Array(32).fill(0x4e) });
+    expect(message).toMatch(/log (_system|main) was made with the key .*example\.com.*keys\/master/);
+  });
+
+  test('a record that was made to fit by somebody without the guard is refused', async () => {
+    world ??= await grownWorld(300, 300);
+    const forged = edited(world, (stored) => {
+      const record = parseCommitRecord(stored.get(commitKey(4)) as Uint8Array);
+      stored.set(commitKey(4), encodeCommitRecord({ ...record, sum: new Uint8Array(32) }));
+    });
+    expect(await refusal(world, forged)).toMatch(/not the one that was promised/);
+  });
+});

@@ -1,0 +1,413 @@
+import { describe, expect, test } from '@jest/globals';
+import { entryLeaf } from '../../proofs/entry.ts';
+import { parseHeader } from '../../proofs/leaf.ts';
+import { parsePointer } from '../../server/ingest/event-id.ts';
+import type { Log } from '../../server/log.ts';
+import { type Appended, type AppendRequest, SEQUENCER_LIMITS } from '../../server/sequencer.ts';
+import { settle } from '../support/manual-clock.ts';
+import { ReferenceTree } from '../support/reference-tree.ts';
+import { append, firstStart, type Run, restart } from './memory-server.ts';
+
+const encoder = new TextEncoder();
+const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex');
+const pointer = parsePointer('/id');
+
+/** An event with an id, as HTTP hands it in. */
+const withId = (id: string | number, more = ''): { event: Uint8Array; id: string } => ({
+  event: encoder.encode(`{"id":${JSON.stringify(id)}${more}}`),
+  id: JSON.stringify(id),
+});
+
+function request(run: Run, events: AppendRequest['events'], log: Log = run.main, source = 'test'): Promise<Appended[]> {
+  return run.server.sequencer.append({ log, events, by: '0123456789abcdef', source, via: 'events', pointer });
+}
+
+const codeOf = async (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'ok',
+    (error: { code?: string }) => error.code ?? String(error),
+  );
+
+const counters = (run: Run): [number, number] => [run.main.state.treeSize, run.store.commits.length];
+
+describe('group commit', () => {
+  test('what arrives in one turn is one commit, in the order of its arrival', async () => {
+    const run = await firstStart();
+    const before = run.store.commits.length;
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => append(run, run.main, 1, `no ${i}`)));
+    expect(run.store.commits.length).toBe(before + 1);
+    expect(answers.map(([entry]) => entry?.leafIndex)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(run.guard.slots.map((slot) => slot?.n).sort()).toEqual([1, 2]);
+  });
+
+  test('what arrives while a commit runs is the next one', async () => {
+    const run = await firstStart();
+    run.store.hold();
+    const first = append(run, run.main, 1);
+    await settle();
+    const later = [append(run, run.main, 2), append(run, run.main, 3), append(run, run.main, 1)];
+    await settle();
+    expect(run.main.state.treeSize).toBe(0);
+    run.store.release();
+    await Promise.all([first, ...later]);
+    expect(counters(run)).toEqual([7, 3]);
+  });
+
+  test('nothing is answered before the guard has it', async () => {
+    const run = await firstStart();
+    run.guard.hold();
+    let answered = false;
+    const waiting = append(run, run.main, 1).then(() => {
+      answered = true;
+    });
+    await settle();
+    expect(run.store.commits.length).toBe(2);
+    expect([answered, run.main.state.treeSize]).toEqual([false, 0]);
+    run.guard.release();
+    await waiting;
+    expect(run.main.state.treeSize).toBe(1);
+  });
+
+  test('several logs, a head and a key share one commit', async () => {
+    const run = await firstStart();
+    const log = await run.server.createLog({ name: 'other', kind: 'events', publicReads: false, idPointer: null }, 'x');
+    const before = run.store.commits.length;
+    await Promise.all([
+      append(run, run.main, 2),
+      append(run, log, 3),
+      run.server.createKey({ name: undefined, scopes: ['read'], log: null }, 'x'),
+    ]);
+    expect(run.store.commits.length).toBe(before + 1);
+    expect([run.main.state.treeSize, log.state.treeSize]).toEqual([2, 3]);
+  });
+
+  test('a group ends at its bound, but one request is never cut', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxGroupEntries: 10, maxGroupBytes: 1000 } });
+    const sizes = [4, 6, 1, 25, 10];
+    await Promise.all(sizes.map((count) => append(run, run.main, count)));
+    const heights = run.store.commits
+      .slice(1)
+      .map((writes) => writes.filter(({ key }) => key.includes('/event/')).length);
+    expect(heights).toEqual([10, 1, 25, 10]);
+  });
+
+  test('changes without entries are bounded too', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxGroupEntries: 3 } });
+    await Promise.all(
+      Array.from({ length: 7 }, (_, i) =>
+        run.server.sequencer.change((transaction) => transaction.put(`test/${i}`, new Uint8Array(0))),
+      ),
+    );
+    expect(run.store.commits.length).toBe(1 + 3);
+  });
+
+  test('every entry opens its leaf, and the tree is the one of those leaves', async () => {
+    const run = await firstStart();
+    const entries = (await Promise.all([append(run, run.main, 300), append(run, run.main, 5)])).flat();
+    const leaves = entries.map(({ leafHash: _, ...entry }) => entryLeaf(entry, 'example.com/logs/main'));
+    expect(leaves.map(hex)).toEqual(entries.map(({ leaf }) => hex(leaf)));
+    const tree = new ReferenceTree(leaves);
+    expect(hex(run.main.state.rootHash)).toBe(hex(tree.root(305)));
+    expect(entries.map(({ leafHash }) => hex(leafHash))).toEqual(leaves.map((_, i) => hex(tree.hash(i, i + 1))));
+    expect(new Set(entries.map(({ salt }) => hex(salt))).size).toBe(305);
+    expect(entries.every(({ salt }) => salt.length === 32)).toBe(true);
+    const stored = await run.server.entries(run.main, 0, 305);
+    expect(stored.map(({ event }) => hex(event))).toEqual(entries.map(({ event }) => hex(event)));
+    expect(parseHeader(entries[0]?.header as Uint8Array)).toEqual({ by: '0123456789abcdef', via: 'events' });
+  });
+
+  test('receivedAt is the clock, and never decreases', async () => {
+    const run = await firstStart();
+    const [first] = await append(run, run.main, 1);
+    run.clock.step(-60_000);
+    const [second] = await append(run, run.main, 1);
+    run.clock.advance(5);
+    const [third] = await append(run, run.main, 1);
+    expect(second?.receivedAt).toBe(first?.receivedAt);
+    expect(third?.receivedAt).toBe((first?.receivedAt as number) + 5000);
+  });
+});
+
+describe('the pool is bounded', () => {
+  test('over the bound: pushback, nothing stored; room again after the commit', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingEntries: 10 } });
+    run.store.hold();
+    const accepted = [append(run, run.main, 6), append(run, run.main, 4)];
+    expect(await codeOf(append(run, run.main, 1))).toBe('pushback');
+    expect(run.server.sequencer.pendingEntries).toBe(10);
+    run.store.release();
+    await Promise.all(accepted);
+    expect(run.server.sequencer.pendingEntries).toBe(0);
+    expect(await codeOf(append(run, run.main, 10))).toBe('ok');
+    expect(run.main.state.treeSize).toBe(20);
+  });
+
+  test('bytes count as well', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingBytes: 100 } });
+    run.store.hold();
+    const accepted = append(run, run.main, 3);
+    expect(await codeOf(append(run, run.main, 3))).toBe('pushback');
+    run.store.release();
+    await accepted;
+  });
+
+  test('one request larger than the whole pool is let in when nothing waits', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingEntries: 10 } });
+    expect((await append(run, run.main, 50)).length).toBe(50);
+  });
+
+  test('heads, keys and revocations are not pushed back', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingEntries: 2 } });
+    run.store.hold();
+    const waiting = append(run, run.main, 2);
+    const key = run.server.createKey({ name: 'x', scopes: ['read'], log: null }, 'x');
+    run.store.release();
+    await waiting;
+    expect((await key).key.name).toBe('x');
+  });
+});
+
+describe('fail-stop', () => {
+  const faults: [string, (run: Run) => void, 'lost' | 'to adopt' | 'promised'][] = [
+    ['the batch fails and is lost', (run) => run.store.failNext('lost'), 'lost'],
+    ['the batch fails and is durable', (run) => run.store.failNext('durable'), 'to adopt'],
+    ['the guard cannot be written', (run) => run.guard.failNext('outcome_unknown', false), 'to adopt'],
+    ['the guard fails after its write', (run) => run.guard.failNext('outcome_unknown', true), 'promised'],
+    ['another process owns the guard', (run) => run.guard.failNext('deposed', true), 'promised'],
+  ];
+
+  test.each(faults)('%s: whoever waits learns it, and nothing is accepted again', async (_, fail, outcome) => {
+    const run = await firstStart();
+    await append(run, run.main, 3);
+    fail(run);
+    run.store.hold();
+    const inGroup = [
+      append(run, run.main, 1),
+      append(run, run.main, 2),
+      run.server.createKey({ name: 'lost', scopes: ['read'], log: null }, 'x'),
+    ].map(codeOf);
+    await settle();
+    const inPool = [append(run, run.main, 1), run.server.publisher.publishDue()].map(codeOf);
+    await settle();
+    run.store.release();
+    expect(await Promise.all([...inGroup, ...inPool])).toEqual(new Array(5).fill('outcome_unknown'));
+    expect(run.fatal.length).toBe(1);
+    // Nobody sees any of it: neither entries nor heads nor keys.
+    expect([run.main.state.treeSize, run.main.published.treeSize]).toEqual([3, 0]);
+    expect(run.server.apiKeys.list().map(({ name }) => name)).toEqual(['admin']);
+
+    const commits = run.store.commits.length;
+    expect(await codeOf(append(run, run.main, 1))).toBe('outcome_unknown');
+    expect(await codeOf(run.server.recordSystemEvent({ action: 'x.y' }))).toBe('outcome_unknown');
+    await run.server.close();
+    expect([run.store.commits.length, run.fatal.length]).toEqual([commits, 1]);
+
+    const again = await restart(run.world);
+    expect(again.main.state.treeSize).toBe(outcome === 'lost' ? 3 : 6);
+    expect(again.adopted).toBe(outcome === 'to adopt');
+    expect((await append(again, again.main, 1)).length).toBe(1);
+  });
+
+  test('an error of one request is nobody else’s', async () => {
+    const run = await firstStart();
+    const bad = run.server.sequencer.change(() => {
+      throw new Error('planted');
+    });
+    const good = append(run, run.main, 1);
+    await expect(bad).rejects.toThrow('planted');
+    expect((await good).length).toBe(1);
+    expect(run.fatal).toEqual([]);
+  });
+});
+
+describe('closing', () => {
+  test('what was accepted is answered, what comes later is refused', async () => {
+    const run = await firstStart();
+    run.store.hold();
+    const accepted = append(run, run.main, 1);
+    const closing = run.server.sequencer.close();
+    expect(await codeOf(append(run, run.main, 1))).toBe('shutting_down');
+    run.store.release();
+    expect((await accepted).length).toBe(1);
+    await closing;
+    expect(run.main.state.treeSize).toBe(1);
+    expect(run.fatal).toEqual([]);
+  });
+});
+
+describe('an unsafe clock', () => {
+  test('appends are refused, revocations are not, and all goes on once it is accepted', async () => {
+    const run = await firstStart();
+    const { key } = await run.server.createKey({ name: 'x', scopes: ['read'], log: null }, 'x');
+    await request(run, [withId('a')]);
+    run.clock.step(30 * 86400e3);
+    expect(await codeOf(append(run, run.main, 1))).toBe('clock_unsafe');
+    expect(await codeOf(request(run, [withId('b')]))).toBe('clock_unsafe');
+    expect((await request(run, [withId('a')]))[0]).toMatchObject({ leafIndex: 0, replayed: true });
+    expect((await run.server.revokeKey(key.id, 'x')).revokedAt).not.toBeNull();
+    expect(run.main.state.treeSize).toBe(1);
+    await run.server.acceptClock('x');
+    expect(await codeOf(append(run, run.main, 1))).toBe('ok');
+    expect(run.main.state.lastReceivedAt).toBe(run.clock.wallMicros());
+  });
+
+  test('no log is made, for that would sign a head', async () => {
+    const run = await firstStart();
+    run.clock.step(30 * 86400e3);
+    const fields = { name: 'other', kind: 'events', publicReads: false, idPointer: null } as const;
+    expect(await codeOf(run.server.createLog(fields, 'x'))).toBe('clock_unsafe');
+    expect(run.server.log('other')).toBeUndefined();
+    await run.server.acceptClock('x');
+    expect(await codeOf(run.server.createLog(fields, 'x'))).toBe('ok');
+  });
+});
+
+describe('exactly once', () => {
+  test('the same id again: the first index, also after a restart', async () => {
+    const run = await firstStart();
+    const [first] = await request(run, [withId('a')]);
+    const [again] = await request(run, [withId('a')]);
+    expect(first?.replayed).toBe(false);
+    expect(again).toMatchObject({ leafIndex: first?.leafIndex, receivedAt: first?.receivedAt, replayed: true });
+    expect([hex(again?.salt), hex(again?.leaf), hex(again?.header)]).toEqual(
+      [first?.salt, first?.leaf, first?.header].map(hex),
+    );
+    expect(parseHeader(first?.header as Uint8Array)).toMatchObject({ id_pointer: '/id' });
+    await run.server.close();
+    const later = await restart(run.world);
+    expect((await request(later, [withId('a')]))[0]).toMatchObject({ leafIndex: 0, replayed: true });
+    expect(later.main.state.treeSize).toBe(1);
+  });
+
+  test('other bytes under an id: conflict, and nothing of the request is stored', async () => {
+    const run = await firstStart();
+    await request(run, [withId('a')]);
+    const refused = request(run, [withId('b'), withId('a', ',"x":1')]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'id_conflict',
+      details: { leaf_index: 0 },
+      conflicts: [{ position: 1, leafIndex: 0 }],
+    });
+    expect(run.main.state.treeSize).toBe(1);
+    expect((await request(run, [withId('b')]))[0]).toMatchObject({ leafIndex: 1, replayed: false });
+  });
+
+  test('two requests of one group with one id are one entry; a pending id is waited for', async () => {
+    const run = await firstStart();
+    run.store.hold();
+    const group = [request(run, [withId('a')]), request(run, [withId('a')])];
+    await settle();
+    const pending = request(run, [withId('a')]);
+    const other = codeOf(request(run, [withId('a', ',"x":1')]));
+    let answered = false;
+    void other.then(() => {
+      answered = true;
+    });
+    await settle();
+    expect(answered).toBe(false);
+    run.store.release();
+    const answers = (await Promise.all([...group, pending])).flat();
+    expect(answers.map(({ leafIndex }) => leafIndex)).toEqual([0, 0, 0]);
+    expect(answers.map(({ replayed }) => replayed)).toEqual([false, true, true]);
+    expect(new Set(answers.map(({ leafHash, salt }) => hex(salt) + (leafHash === undefined)))).toHaveProperty(
+      'size',
+      2,
+    );
+    expect(await other).toBe('id_conflict');
+    expect(run.main.state.treeSize).toBe(1);
+  });
+
+  test('a conflict within one group is answered only when the first is durable', async () => {
+    const run = await firstStart();
+    run.store.failNext('lost');
+    const both = [codeOf(request(run, [withId('a')])), codeOf(request(run, [withId('a', ',"x":1')]))];
+    expect(await Promise.all(both)).toEqual(['outcome_unknown', 'outcome_unknown']);
+  });
+
+  test('twice in one request: one entry if the bytes are the same, else a conflict', async () => {
+    const run = await firstStart();
+    const [a, b, c] = await request(run, [withId('a'), withId('b'), withId('a')]);
+    expect([a?.leafIndex, b?.leafIndex, c?.leafIndex]).toEqual([0, 1, 0]);
+    expect([a?.replayed, b?.replayed, c?.replayed]).toEqual([false, false, true]);
+    expect(await codeOf(request(run, [withId('c'), withId('c', ',"x":1')]))).toBe('id_conflict');
+    expect(run.main.state.treeSize).toBe(2);
+  });
+
+  test('ids are apart by log, source, pointer and type', async () => {
+    const run = await firstStart();
+    const log = await run.server.createLog({ name: 'other', kind: 'events', publicReads: false, idPointer: null }, 'x');
+    const event = encoder.encode('{"id":1,"k":1}');
+    const at = (path: string, id: string, source: string, where: Log): AppendRequest => ({
+      log: where,
+      events: [{ event, id }],
+      by: 'x',
+      source,
+      via: 'events',
+      pointer: parsePointer(path),
+    });
+    for (const one of [
+      at('/id', '1', 'a', run.main),
+      at('/id', '1', 'b', run.main),
+      at('/k', '1', 'a', run.main),
+      at('/id', '1', 'a', log),
+    ]) {
+      expect((await run.server.sequencer.append(one))[0]?.replayed).toBe(false);
+    }
+    expect((await request(run, [withId(2)]))[0]?.replayed).toBe(false);
+    expect((await request(run, [withId('2')]))[0]?.replayed).toBe(false);
+    expect((await run.server.sequencer.append(at('/id', '1', 'a', run.main)))[0]?.replayed).toBe(true);
+  });
+
+  test('an id row that points elsewhere, or to a damaged entry, is damage: no false replay, nothing stored', async () => {
+    const run = await firstStart();
+    await request(run, [withId('a')]);
+    await request(run, [withId('b')]);
+    const rows = run.world.rows.rows();
+    const ids = rows.filter(([key]) => key.includes('/id/'));
+    expect(ids.length).toBe(2);
+    const [[firstKey], [, secondValue]] = ids as [[string, Uint8Array], [string, Uint8Array]];
+    await run.world.rows.commit([{ key: firstKey, value: secondValue }]);
+    const codes = [await codeOf(request(run, [withId('a')])), await codeOf(request(run, [withId('b')]))];
+    expect(codes.sort()).toEqual(['damaged', 'ok']);
+    expect(run.main.state.treeSize).toBe(2);
+    // Others in the same group are not concerned.
+    const mixed = [
+      codeOf(request(run, [withId('a')])),
+      codeOf(request(run, [withId('b')])),
+      codeOf(request(run, [withId('c')])),
+    ];
+    expect((await Promise.all(mixed)).sort()).toEqual(['damaged', 'ok', 'ok']);
+    expect(run.fatal).toEqual([]);
+  });
+
+  test('the longest pointer that is accepted fits the header', async () => {
+    const run = await firstStart();
+    for (const text of [`/${'\u0001'.repeat(126)}${'€'.repeat(41)}`, `/${'"'.repeat(255)}`, `/${'é'.repeat(127)}`]) {
+      const [entry] = await run.server.sequencer.append({
+        log: run.main,
+        events: [{ event: encoder.encode(`{${JSON.stringify(parsePointer(text).steps[0]?.name)}:1}`), id: '1' }],
+        by: '0123456789abcdef',
+        source: 'x',
+        via: 'events',
+        pointer: parsePointer(text),
+      });
+      expect(entry?.header.length).toBeLessThanOrEqual(1024);
+      expect(parseHeader(entry?.header as Uint8Array).id_pointer).toBe(text);
+    }
+  });
+
+  test('every conflict of a request is named', async () => {
+    const run = await firstStart();
+    await request(run, [withId('a'), withId('b')]);
+    const refused = request(run, [withId('b', ',"x":1'), withId('c'), withId('c', ',"x":1'), withId('a', ',"x":1')]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'id_conflict',
+      conflicts: [
+        { position: 0, leafIndex: 1 },
+        { position: 2, leafIndex: undefined },
+        { position: 3, leafIndex: 0 },
+      ],
+    });
+    expect(run.main.state.treeSize).toBe(2);
+  });
+});
