@@ -52,32 +52,36 @@ export function appendSystemEvent(transaction: Transaction, log: Log, event: Sys
   appendEntry(transaction, log, { event: utf8(JSON.stringify(event)), header: SYSTEM_HEADER, receivedAt });
 }
 
+/** What reading entries needs, and who hears of damage. */
+export interface EntrySources {
+  readonly store: Store;
+  readonly reader: TreeReader;
+  readonly onDamage: (message: string) => void;
+}
+
 /**
- * Reads entries from `from` (inclusive) to `to` (exclusive), all within `state`, each leaf checked against the tree and each
- * event against its leaf. Throws ServerError `damaged`: a missing row below the size is damage, never "gone".
+ * Reads entries of a log, all within `state`, each leaf checked against the tree and each event against its leaf. What is damaged
+ * comes as the ServerError `damaged` in its place: a missing row below the size is damage, never "gone".
  */
 export async function readEntries(
-  {
-    store,
-    reader,
-    onDamage,
-  }: { readonly store: Store; readonly reader: TreeReader; readonly onDamage: (message: string) => void },
+  { store, reader, onDamage }: EntrySources,
   log: Log,
   state: LogState,
-  from: number,
-  to: number,
-): Promise<StoredEntry[]> {
-  const leaves = await reader.leaves(log, state, from, to);
-  const rows = await store.getMany(leaves.map((_, i) => eventKey(log.name, from + i)));
-  return leaves.map((leaf, i) => {
+  leafIndexes: readonly number[],
+): Promise<(StoredEntry | ServerError)[]> {
+  const rows = await store.getMany(leafIndexes.map((leafIndex) => eventKey(log.name, leafIndex)));
+  const entries: (StoredEntry | ServerError)[] = [];
+  for (const [i, leafIndex] of leafIndexes.entries()) {
     try {
-      return checkEntry(log, from + i, leaf, rows[i]);
+      const [leaf] = await reader.leaves(log, state, leafIndex, leafIndex + 1);
+      entries.push(checkEntry(log, leafIndex, leaf as Uint8Array, rows[i]));
     } catch (error) {
-      const message = `log ${log.name}: entry ${from + i} is damaged: ${(error as Error).message}`;
+      const message = `log ${log.name}: entry ${leafIndex} is damaged: ${(error as Error).message}`;
       onDamage(message);
-      throw new ServerError('damaged', message, { cause: error });
+      entries.push(new ServerError('damaged', message, { cause: error }));
     }
-  });
+  }
+  return entries;
 }
 
 function checkEntry(log: Log, leafIndex: number, leaf: Uint8Array, bytes: Uint8Array | undefined): StoredEntry {

@@ -10,7 +10,7 @@ import { type ApiKey, ApiKeys, encodeApiKey, makeApiKey, type Scope } from './ac
 import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock, systemClock } from './clock.ts';
 import { type ChainEnd, Committer, type Transaction } from './committer.ts';
 import { type DataDirectoryOptions, type OpenDirectory, openDataDirectory } from './data-directory.ts';
-import { appendSystemEvent, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
+import { appendSystemEvent, type EntrySources, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
 import { EXIT, ExitError, ServerError } from './errors.ts';
 import { type Guard, GuardError } from './guard.ts';
 import {
@@ -20,6 +20,7 @@ import {
   Log,
   type LogDefinition,
   type LogKind,
+  type Published,
   SYSTEM_LOG,
 } from './log.ts';
 import { Publisher, type PublisherIntervals } from './publisher.ts';
@@ -92,6 +93,7 @@ export class LogServer {
   readonly #keys: KeyRing;
   readonly #originBase: string;
   readonly #observer: Observer;
+  readonly #entrySources: EntrySources;
 
   constructor(
     { store, guard, storeId, masterSeed }: Backing,
@@ -108,6 +110,7 @@ export class LogServer {
     const onDamage = (message: string): void => this.#observer.onDamage?.(message);
     this.store = store;
     this.reader = new TreeReader(store, onDamage);
+    this.#entrySources = { store, reader: this.reader, onDamage };
     this.#keys = makeKeyRing(masterSeed, storeId);
     this.#originBase = options.originBase ?? `${Buffer.from(storeId.subarray(0, 8)).toString('hex')}.indelible.invalid`;
     for (const log of recovered.logs) this.#logs.set(log.name, log);
@@ -121,7 +124,8 @@ export class LogServer {
       committer: new Committer(store, guard, recovered.end),
       clock: this.entryClock,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
-      readEntry: async (log, leafIndex) => (await this.entries(log, leafIndex, leafIndex + 1))[0] as StoredEntry,
+      readEntries: (log, leafIndexes) => readEntries(this.#entrySources, log, log.state, leafIndexes),
+      onDamage,
       onFatal: options.onFatal,
       onCommit: (touched, entries) => {
         this.#observer.onCommit?.(entries);
@@ -151,15 +155,31 @@ export class LogServer {
     return [...this.#logs.values()];
   }
 
-  /** Entries of an events log, verified; `from` and `to` must be within its durable size. */
-  entries(log: Log, from: number, to: number): Promise<StoredEntry[]> {
-    const onDamage = (message: string): void => this.#observer.onDamage?.(message);
-    return readEntries({ store: this.store, reader: this.reader, onDamage }, log, log.state, from, to);
+  /** Entries of an events log, verified; `from` and `to` must be within its durable size. Throws ServerError `damaged`. */
+  async entries(log: Log, from: number, to: number): Promise<StoredEntry[]> {
+    const leafIndexes = Array.from({ length: to - from }, (_, i) => from + i);
+    const entries = await readEntries(this.#entrySources, log, log.state, leafIndexes);
+    return entries.map((entry) => {
+      if (entry instanceof ServerError) throw entry;
+      return entry;
+    });
   }
 
-  /** Signed heads of a log from a size on, one a size, oldest first. */
-  heads(log: Log, from: number, limit: number): ReturnType<typeof listHeads> {
-    return listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
+  /** Signed heads of a log from a size on, one a size, oldest first. Throws ServerError `damaged`. */
+  async heads(log: Log, from: number, limit: number): Promise<Published[]> {
+    try {
+      return await listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
+    } catch (error) {
+      if (error instanceof ServerError && error.code === 'damaged') this.#observer.onDamage?.(error.message);
+      throw error;
+    }
+  }
+
+  /** The head that was signed at exactly this size, if there is one. Throws ServerError `damaged`. */
+  async headAt(log: Log, treeSize: number): Promise<Published | undefined> {
+    if (treeSize === log.published.treeSize) return log.published;
+    if ((await this.store.get(headKey(log.name, treeSize))) === undefined) return undefined;
+    return (await this.heads(log, treeSize, 1))[0];
   }
 
   /**

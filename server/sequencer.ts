@@ -87,8 +87,10 @@ export interface SequencerOptions {
   readonly committer: Committer;
   readonly clock: EntryClock;
   readonly limits?: SequencerLimits;
-  /** Reads one verified entry, for an id that is in use. */
-  readonly readEntry: (log: Log, leafIndex: number) => Promise<StoredEntry>;
+  /** Reads verified entries, for ids that are in use. */
+  readonly readEntries: (log: Log, leafIndexes: readonly number[]) => Promise<(StoredEntry | ServerError)[]>;
+  /** An id row is not what it should be. */
+  readonly onDamage?: (message: string) => void;
   /** A commit failed: stop the process. Called once. */
   readonly onFatal: (error: unknown) => void;
   /** After each commit, with the logs that it touched. */
@@ -297,26 +299,63 @@ export class Sequencer {
     const wanted = new Map(jobs.flatMap((job) => job.ids.map((id) => [id.key, id] as const)));
     if (wanted.size === 0) return { stored, damaged };
     const rows = await this.#options.store.getMany([...wanted.keys()]);
-    let i = 0;
-    for (const [key, { log, pointer, id }] of wanted) {
-      const row = rows[i++];
+    const used = new Map<Log, { readonly key: string; readonly leafIndex: number }[]>();
+    const fail = (key: string, message: string): void => {
+      this.#options.onDamage?.(message);
+      damaged.set(key, new ServerError('damaged', message));
+    };
+    for (const [i, [key, { log }]] of [...wanted].entries()) {
+      const row = rows[i];
       if (row === undefined) continue;
-      try {
-        const { leafIndex } = parseIdRow(row);
-        const entry = await this.#options.readEntry(log, leafIndex);
-        const found = eventId(entry.event, pointer);
-        if (found.kind !== 'id' || found.jcs !== id) {
-          throw new ServerError(
-            'damaged',
-            `log ${log.name}: an id row points to entry ${leafIndex}, which has another id`,
-          );
+      const leafIndex = indexInRow(row);
+      if (leafIndex === undefined || leafIndex >= log.state.treeSize)
+        fail(key, `log ${log.name}: the id row ${key} is damaged`);
+      else listOf(used, log).push({ key, leafIndex });
+    }
+    for (const [log, uses] of used) {
+      // In steps, so that others get their turn while a large batch is repeated.
+      for (let at = 0; at < uses.length; at += LOOK_UP_STEP) {
+        const step = uses.slice(at, at + LOOK_UP_STEP);
+        const entries = await this.#options.readEntries(
+          log,
+          step.map(({ leafIndex }) => leafIndex),
+        );
+        for (const [i, { key, leafIndex }] of step.entries()) {
+          const entry = entries[i] as StoredEntry | ServerError;
+          const { pointer, id } = wanted.get(key) as { pointer: Pointer; id: string };
+          if (entry instanceof ServerError) damaged.set(key, entry);
+          else if (hasId(entry, pointer, id)) stored.set(key, entry);
+          else fail(key, `log ${log.name}: the id row ${key} points to entry ${leafIndex}, which has another id`);
         }
-        stored.set(key, entry);
-      } catch (error) {
-        damaged.set(key, error);
       }
     }
     return { stored, damaged };
+  }
+}
+
+function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
+/** Entries of used ids that are read in one go. */
+const LOOK_UP_STEP = 256;
+
+function indexInRow(row: Uint8Array): number | undefined {
+  try {
+    return parseIdRow(row).leafIndex;
+  } catch {
+    return undefined;
+  }
+}
+
+function hasId({ event }: StoredEntry, pointer: Pointer, id: string): boolean {
+  try {
+    const found = eventId(event, pointer);
+    return found.kind === 'id' && found.jcs === id;
+  } catch {
+    return false;
   }
 }
 

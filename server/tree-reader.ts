@@ -21,6 +21,15 @@ import type { Store } from './storage/store.ts';
 /** A verified full tile with its inner nodes: `levels[r][i]` is the node of height r, side by side as in the tile itself. */
 type ExpandedTile = readonly Uint8Array[];
 
+/** A full bundle whose leaves hash to its tile; they are views of its bytes. */
+interface VerifiedBundle {
+  readonly bytes: Uint8Array;
+  readonly leaves: readonly Uint8Array[];
+}
+
+/** Memory of a view, in bytes, as the cache counts it. */
+const VIEW_SIZE = 100;
+
 export interface TreeReaderOptions {
   /** Expanded tiles kept, at 16 KiB each. Default 1,024. */
   readonly tiles?: number;
@@ -32,7 +41,7 @@ export class TreeReader {
   readonly #store: Store;
   readonly #onDamage: (message: string) => void;
   readonly #tiles: LRUCache<string, ExpandedTile>;
-  readonly #bundles: LRUCache<string, Uint8Array>;
+  readonly #bundles: LRUCache<string, VerifiedBundle>;
 
   constructor(store: Store, onDamage: (message: string) => void, options: TreeReaderOptions = {}) {
     this.#store = store;
@@ -40,7 +49,7 @@ export class TreeReader {
     this.#tiles = new LRUCache({ max: options.tiles ?? 1024 });
     this.#bundles = new LRUCache({
       maxSize: options.bundleBytes ?? 16 * 1024 * 1024,
-      sizeCalculation: (b) => b.length + 1,
+      sizeCalculation: ({ bytes }) => bytes.length + TILE_WIDTH * VIEW_SIZE,
     });
   }
 
@@ -54,8 +63,8 @@ export class TreeReader {
   /** The bytes of an entry bundle, full or partial, that lies within the log's state. Throws ServerError `damaged`. */
   async bundle(log: Log, state: LogState, index: number, width: number): Promise<Uint8Array> {
     if (isOpenBundle(state, index)) return encodeBundle(state.openLeaves.slice(0, width));
-    if (width === TILE_WIDTH) return this.#fullBundle(log, state, index);
-    return encodeBundle((await this.#fullLeaves(log, state, index)).slice(0, width));
+    const { bytes, leaves } = await this.#fullBundle(log, state, index);
+    return width === TILE_WIDTH ? bytes : encodeBundle(leaves.slice(0, width));
   }
 
   /** Leaves from `from` (inclusive) to `to` (exclusive), which must be within the log's state. Throws ServerError `damaged`. */
@@ -64,7 +73,7 @@ export class TreeReader {
     for (let at = from; at < to; ) {
       const index = Math.floor(at / TILE_WIDTH);
       const end = Math.min(to, (index + 1) * TILE_WIDTH);
-      const bundle = isOpenBundle(state, index) ? state.openLeaves : await this.#fullLeaves(log, state, index);
+      const bundle = isOpenBundle(state, index) ? state.openLeaves : (await this.#fullBundle(log, state, index)).leaves;
       leaves.push(...bundle.slice(at % TILE_WIDTH, end - index * TILE_WIDTH));
       at = end;
     }
@@ -114,7 +123,7 @@ export class TreeReader {
     return tile;
   }
 
-  async #fullBundle(log: Log, state: LogState, index: number): Promise<Uint8Array> {
+  async #fullBundle(log: Log, state: LogState, index: number): Promise<VerifiedBundle> {
     const key = bundleKey(log.name, index);
     const cached = this.#bundles.get(key);
     if (cached !== undefined) return cached;
@@ -131,12 +140,9 @@ export class TreeReader {
         throw this.#damaged(`${key} does not hold leaf ${index * TILE_WIDTH + i}`);
       }
     });
-    this.#bundles.set(key, bytes as Uint8Array);
-    return bytes as Uint8Array;
-  }
-
-  async #fullLeaves(log: Log, state: LogState, index: number): Promise<Uint8Array[]> {
-    return readBundle(log.name, index, await this.#fullBundle(log, state, index));
+    const bundle = { bytes: bytes as Uint8Array, leaves };
+    this.#bundles.set(key, bundle);
+    return bundle;
   }
 
   #damaged(message: string): ServerError {

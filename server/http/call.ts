@@ -4,6 +4,7 @@ import type { ApiKey } from '../access.ts';
 import type { Log } from '../log.ts';
 import type { LogServer } from '../log-server.ts';
 import type { Metrics } from '../metrics.ts';
+import type { BodyBudget } from './body-budget.ts';
 
 /** Limits of requests; `serve --help` explains each. */
 export interface HttpLimits {
@@ -30,6 +31,8 @@ export interface Call {
   readonly limits: HttpLimits;
   readonly metrics: Metrics;
   readonly ready: () => boolean;
+  /** What all bodies under way share. */
+  readonly bodies: BodyBudget;
   readonly req: IncomingMessage;
   /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
   readonly params: Readonly<Record<string, string>>;

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
 import { ServerError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { BodyBudget } from './body-budget.ts';
 import type { Call } from './call.ts';
 import { problem, problemOf } from './problem.ts';
 import { type Reply, send, withHeaders } from './reply.ts';
@@ -52,8 +53,14 @@ function matchSegments(pattern: readonly string[], segments: readonly string[]):
   return params;
 }
 
+/** Bytes of bodies under way at once: eight of the largest. */
+const BODY_BUDGET = 128 * 1_048_576;
+
+type FullContext = CallContext & Pick<Call, 'bodies'>;
+
 /** A request handler over the whole table. */
-export function makeDispatcher(context: CallContext): (req: IncomingMessage, res: ServerResponse) => void {
+export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: ServerResponse) => void {
+  const context = { ...given, bodies: new BodyBudget(BODY_BUDGET) };
   const hot = ROUTES.filter((route) => route.hot === true);
   const app = coldApp(context);
   return (req, res) => {
@@ -67,7 +74,7 @@ export function makeDispatcher(context: CallContext): (req: IncomingMessage, res
 }
 
 /** Express serves whatever is not hot; nothing of it parses bodies or queries. */
-function coldApp(context: CallContext): express.Express {
+function coldApp(context: FullContext): express.Express {
   const cold = ROUTES.filter((route) => route.hot !== true);
   const app = express();
   app.disable('x-powered-by');
@@ -84,7 +91,7 @@ function splitUrl(url = '/'): { readonly path: string; readonly search: string }
 }
 
 /** Answers a request. Never rejects: nobody could handle it. */
-async function answer(context: CallContext, req: IncomingMessage, res: ServerResponse, match: Match): Promise<void> {
+async function answer(context: FullContext, req: IncomingMessage, res: ServerResponse, match: Match): Promise<void> {
   const started = performance.now();
   const route = match !== undefined && 'route' in match ? match.route : undefined;
   const failed = (error: unknown): void =>
@@ -104,7 +111,7 @@ async function answer(context: CallContext, req: IncomingMessage, res: ServerRes
   }
 }
 
-async function respond(context: CallContext, req: IncomingMessage, match: Match): Promise<Reply> {
+async function respond(context: FullContext, req: IncomingMessage, match: Match): Promise<Reply> {
   const fault = framingFault(req);
   if (fault !== undefined) return withHeaders(problem('bad_request', fault), { connection: 'close' });
   if (match === undefined) throw new ServerError('not_found', NOT_FOUND);
@@ -131,7 +138,7 @@ function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): st
 /** One text for a log that does not exist and for one that the key may not know of: the same bytes, so nothing leaks. */
 const NOT_FOUND = 'there is nothing here for you';
 
-async function handle(context: CallContext, req: IncomingMessage, { route, params }: Matched): Promise<Reply> {
+async function handle(context: FullContext, req: IncomingMessage, { route, params }: Matched): Promise<Reply> {
   const { server } = context;
   const { authorization } = req.headers;
   const key = server.apiKeys.authenticate(authorization);

@@ -6,7 +6,7 @@ import { ServerError } from '../errors.ts';
 import { eventId, parsePointer } from '../ingest/event-id.ts';
 import { checkEvent } from '../ingest/json-event.ts';
 import { readBatch } from '../ingest/ndjson.ts';
-import { inclusionProof } from '../prover.ts';
+import { inclusionProof, inclusionProofs } from '../prover.ts';
 import { type Appended, ConflictError } from '../sequencer.ts';
 import type { LogCall } from './call.ts';
 import { type Code, problem } from './problem.ts';
@@ -59,19 +59,19 @@ export async function append(call: LogCall): Promise<Reply> {
   call.metrics.replayed(appended.filter(({ replayed }) => replayed).length);
   if (ack === 'signed') {
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
+    const signed = await server.publisher.waitFor(log, needed, limits.ackTimeout);
     // Whatever happens from here on, the entries are durable: the answer names the level that was reached, never an error.
-    if (await server.publisher.waitFor(log, needed, limits.ackTimeout)) return signedReply(call, appended);
+    const reply = signed ? await signedReply(call, appended).catch(() => undefined) : undefined;
+    if (reply !== undefined) return reply;
   }
   return json(200, { ack: 'durable', entries: appended.map(renderAppended) });
 }
 
 async function signedReply({ log, server }: LogCall, appended: readonly Appended[]): Promise<Reply> {
   const { treeSize, checkpoint } = log.published;
-  const entries: Record<string, unknown>[] = [];
-  for (const entry of appended) {
-    const proof = await inclusionProof(server.reader, log, entry.leafIndex, treeSize);
-    entries.push({ ...renderAppended(entry), proof: renderProof(proof) });
-  }
+  const leafIndexes = appended.map(({ leafIndex }) => leafIndex);
+  const proofs = await inclusionProofs(server.reader, log, leafIndexes, treeSize);
+  const entries = appended.map((entry, i) => ({ ...renderAppended(entry), proof: renderProof(proofs[i] ?? []) }));
   return json(200, { ack: 'signed', entries, tree_size: treeSize, checkpoint });
 }
 

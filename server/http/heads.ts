@@ -1,7 +1,7 @@
 /** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
 import { leafHash } from '../../tree/hash.ts';
 import { ServerError } from '../errors.ts';
-import type { Log, Published } from '../log.ts';
+import type { Published } from '../log.ts';
 import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
 import { cached } from './caching.ts';
 import type { LogCall } from './call.ts';
@@ -47,7 +47,7 @@ export async function inclusion({ log, server, search }: LogCall): Promise<Reply
   }
   const [leaf] = await server.reader.leaves(log, log.state, leafIndex, leafIndex + 1);
   const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
-  const head = await headAt(server, log, published, treeSize);
+  const head = await server.headAt(log, treeSize);
   return json(200, {
     leaf_index: leafIndex,
     leaf_hash: base64(leafHash(leaf as Uint8Array)),
@@ -76,16 +76,4 @@ function signedSize(published: Published, treeSize: number): number {
     });
   }
   return treeSize;
-}
-
-/** The head that was signed at exactly this size, if there is one. */
-async function headAt(
-  server: LogCall['server'],
-  log: Log,
-  published: Published,
-  treeSize: number,
-): Promise<Published | undefined> {
-  if (treeSize === published.treeSize) return published;
-  const [head] = await server.heads(log, treeSize, 1);
-  return head?.treeSize === treeSize ? head : undefined;
 }

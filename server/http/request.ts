@@ -2,21 +2,22 @@
 import type { IncomingMessage } from 'node:http';
 import { parseDecimal } from '../../tree/bytes.ts';
 import { ServerError } from '../errors.ts';
+import type { BodyBudget } from './body-budget.ts';
 import type { Call } from './call.ts';
 
 /**
- * Reads a body of at most `limit` bytes. Throws ServerError `body_too_large`, `unsupported_encoding`, `bad_request`; what is
+ * Reads a body of at most `limit` bytes. Throws ServerError `body_too_large`, `unsupported_encoding`, `bad_request`, `pushback`; what is
  * left unread then closes the connection. A body may take a minute, so the key is looked at again when it is there:
  * `unauthorized` if it was revoked meanwhile.
  */
-export async function readBody({ req, server, key }: Call, limit: number): Promise<Uint8Array> {
-  const body = await receive(req, limit);
+export async function readBody({ req, server, key, bodies }: Call, limit: number): Promise<Uint8Array> {
+  const body = await receive(req, limit, bodies);
   if (key !== undefined && !server.apiKeys.holds(key))
     throw new ServerError('unauthorized', 'this API key is not known, or revoked');
   return body;
 }
 
-function receive(req: IncomingMessage, limit: number): Promise<Uint8Array> {
+function receive(req: IncomingMessage, limit: number, budget: BodyBudget): Promise<Uint8Array> {
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return Promise.reject(
@@ -27,23 +28,40 @@ function receive(req: IncomingMessage, limit: number): Promise<Uint8Array> {
     new ServerError('body_too_large', `a body has at most ${limit} bytes`, { details: { limit } });
   if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let size = 0;
+    let taken = 0;
+    /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
+    const finish = (): void => {
+      budget.giveBack(taken);
+      taken = 0;
+      chunks = [];
+    };
+    const refuse = (error: ServerError): void => {
+      req.pause();
+      req.removeAllListeners('data');
+      finish();
+      reject(error);
+    };
     req.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > limit) {
-        req.pause();
-        req.removeAllListeners('data');
-        reject(tooLarge());
-        return;
+      if (size > limit) refuse(tooLarge());
+      else if (!budget.take(chunk.length))
+        refuse(new ServerError('pushback', 'too many bodies are under way; send it again'));
+      else {
+        taken += chunk.length;
+        chunks.push(chunk);
       }
-      chunks.push(chunk);
     });
     req.on('end', () => {
-      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+      finish();
       resolve(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
     });
-    const lost = (): void => reject(new ServerError('bad_request', 'the connection ended before the body did'));
+    const lost = (): void => {
+      finish();
+      reject(new ServerError('bad_request', 'the connection ended before the body did'));
+    };
     req.on('error', lost);
     req.on('close', () => {
       if (!req.complete) lost();

@@ -77,6 +77,13 @@ async function exit(starting: Promise<unknown>): Promise<ExitError> {
   return error as ExitError;
 }
 
+async function refusalOf(starting: Promise<unknown>): Promise<string> {
+  const error = await exit(starting);
+  expect(error.exitCode).toBe(78);
+  return error.message;
+}
+
+/** A refusal that has written nothing. */
 async function refusal(options: Partial<DataDirectoryOptions> = {}): Promise<string> {
   const before = listing();
   const error = await exit(start(options));
@@ -289,6 +296,15 @@ describe('a first start that was interrupted', () => {
     writeFileSync(join(path, 'format.tmp-0123'), '');
     expect(await grow(2)).toBe(2);
     expect(readFileSync(join(path, 'format'), 'utf8')).toBe('1\n');
+  });
+
+  test('a folder db/ with a stranger’s file is not removed', async () => {
+    master();
+    createGuard(join(path, 'guard'), storeId);
+    mkdirSync(join(path, 'db'));
+    writeFileSync(join(path, 'db/thesis.doc'), 'x');
+    expect(await refusalOf(start())).toMatch(/thesis\.doc/);
+    expect(readFileSync(join(path, 'db/thesis.doc'), 'utf8')).toBe('x');
   });
 
   test('a commit 1 of another store is not thrown away', async () => {

@@ -327,8 +327,18 @@ describe('failure', () => {
     const whole = openSync(path, 'r+');
     expect(whole).toBe(fd);
     expect(await errorOf(guard.claim())).toBe(first);
+    expect(await errorOf(guard.adoptInode())).toBe(first);
     expect(await errorOf(guard.promise({ n: 1, recordHash: hashOf(1) }))).toBe(first);
     expect(slotNumbers(openGuard().content)).toEqual([0, 0]);
+  });
+
+  test('a write that is not synced is an unknown outcome', async () => {
+    const guard = await owner();
+    const fd = newestDescriptorOf(path);
+    closeSync(fd);
+    // It takes every write and can sync none.
+    expect(openSync('/dev/null', 'r+')).toBe(fd);
+    expect(await errorOf(guard.adoptInode())).toMatchObject({ name: 'GuardError', code: 'outcome_unknown' });
   });
 
   test('a read that fails is an unknown outcome', async () => {

@@ -164,7 +164,9 @@ describe('purity', () => {
       const before = integrate('x', emptyState(0), leaves.slice(0, size), 1).state;
       const text = frozen(before);
       const one = integrate('x', before, leaves.slice(size, size + 300), 2);
+      const oneText = frozen(one.state);
       const other = integrate('x', before, leaves.slice(0, 400), 3);
+      expect(frozen(one.state)).toBe(oneText);
       const again = integrate('x', before, leaves.slice(size, size + 300), 2);
       expect(frozen(before)).toBe(text);
       expect(frozen(again.state)).toBe(frozen(one.state));

@@ -194,6 +194,19 @@ describe('refreshing', () => {
   });
 });
 
+test('a stored head that is damaged, or stands under another size, is not listed', async () => {
+  const run = await firstStart();
+  await append(run, run.main, 3);
+  await run.server.publisher.publishDue();
+  const value = (await run.store.get(headKey('main', 3))) as Uint8Array;
+  await run.world.rows.commit([{ key: headKey('main', 2), value }]);
+  expect(await errorOf(run.server.heads(run.main, 0, 10))).toMatchObject({ code: 'damaged' });
+  await run.world.rows.commit([{ key: headKey('main', 2), value: undefined }]);
+  expect((await run.server.heads(run.main, 0, 10)).length).toBe(2);
+  await damage(run, headKey('main', 3), 45);
+  expect(await errorOf(run.server.heads(run.main, 0, 10))).toMatchObject({ code: 'damaged' });
+});
+
 describe('what is stored is not what was promised: nothing is signed', () => {
   const stored: [string, string, number][] = [
     ['an open leaf', 'log/main/open/0000000000000600', 7],

@@ -167,6 +167,19 @@ describe('against the guard', () => {
     }
   });
 
+  test('a tail with another number of logs is not adopted', async () => {
+    const world = guarded(await grownWorld(5, 2), undefined, undefined);
+    guarded(world, slotOf(world, 2), slotOf(world, 3));
+    const message = await refusal(
+      world,
+      edited(world, (stored) => {
+        const record = parseCommitRecord(stored.get(commitKey(4)) as Uint8Array);
+        stored.set(commitKey(4), encodeCommitRecord({ ...record, logCount: 3 }));
+      }),
+    );
+    expect(message).toMatch(/2 logs, 3 promised/);
+  });
+
   test('a tail whose promise fails is not acknowledged; the next start adopts it', async () => {
     const world = guarded(await grownWorld(5, 2), undefined, undefined);
     guarded(world, slotOf(world, 2), slotOf(world, 3));

@@ -15,9 +15,9 @@ const small = await TestServer.start({
   limits: { maxEventSize: 100, maxBodySize: 2000, maxEvents: 5 },
   sockets: { headersTimeout: 400, requestTimeout: 800, stallTimeout: 1000, maxConnections: 20 },
   sequencer: { maxPendingEntries: 4 },
-  intervals: { interval: 100 },
 });
 
+const unsigned = await TestServer.start({ publish: false });
 const stalled = await TestServer.start({ sockets: { stallTimeout: 300 } });
 
 const EVENTS = '/logs/main/events';
@@ -34,7 +34,7 @@ const sizes = new Map([
 ]);
 afterEach(() => {
   for (const [each, size] of sizes) expect(each.sizeOf('main')).toBe(size);
-  expect([server.fatal, small.fatal, stalled.fatal]).toEqual([[], [], []]);
+  for (const { fatal } of [server, small, stalled, unsigned]) expect(fatal).toEqual([]);
 });
 
 async function accepted(answer: Promise<Answer>, at = server, entries = 1): Promise<void> {
@@ -841,15 +841,16 @@ describe('bytes that are no request', () => {
   });
 
   test('garbage behind an append that waits is never its answer', async () => {
-    // A head was just signed, so the next one takes a moment.
-    await accepted(small.post(`${EVENTS}?ack=signed`, { a: 1 }), small);
-    const { text, closed } = await small.raw([
-      `POST ${EVENTS}?ack=signed HTTP/1.1\r\n${HOST}${AUTH}Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"b":2}`,
-      'nonsense\r\n\r\n',
-    ]);
+    const { text, closed } = await unsigned.raw(
+      [
+        `POST ${EVENTS}?ack=signed HTTP/1.1\r\n${HOST}${AUTH}Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"b":2}`,
+        'nonsense\r\n\r\n',
+      ],
+      { pause: 200 },
+    );
     expect([text, closed]).toEqual(['', true]);
     // It is durable all the same: no answer is not "it did not happen".
-    sizes.set(small, (sizes.get(small) as number) + 1);
+    expect(unsigned.sizeOf('main')).toBe(1);
   });
 
   test('one connection for many requests, also after errors', async () => {
@@ -1011,20 +1012,22 @@ describe('anything', () => {
             all.map((edits) => {
               let text = base;
               for (const { at, take, put } of edits) text = text.slice(0, at) + put + text.slice(at + take);
-              return small.raw(text, { timeout: 3000 });
+              return small.raw(text, { timeout: 1500 });
             }),
           );
           for (const { text, closed } of answers) {
-            expect(closed).toBe(true);
+            // Closed, or kept open for the next request after an answer; never silence.
+            expect(closed || text !== '').toBe(true);
             const statuses = (text.match(/HTTP\/1\.1 \d{3}/g) ?? []).map((line) => Number(line.slice(9)));
             for (const status of statuses) expect(status === 503 || status < 500 ? 'fine' : text).toBe('fine');
             stored += text.includes('"replayed":false') ? 1 : 0;
           }
         },
       ),
-      { numRuns: 3 },
+      { numRuns: 3, endOnFailure: true },
     );
-    expect(small.sizeOf('main')).toBe(before + stored);
+    // An entry whose connection broke may stand there without its answer; an answer never without its entry.
+    expect(small.sizeOf('main')).toBeGreaterThanOrEqual(before + stored);
     sizes.set(small, small.sizeOf('main'));
   });
 });
