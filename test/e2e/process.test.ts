@@ -1,6 +1,6 @@
 /** The server as a process: first start, what it prints, how it stops, what it exits with. */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ADMIN_KEY, BUILD, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
@@ -96,6 +96,23 @@ describe('the server process', () => {
       expect(stderr).toContain(word);
     expect(stderr).not.toContain('secret');
     expect(serve(['--no-such-flag']).status).toBe(2);
+  });
+
+  test('a taken port: exit 2 before anything is made, so that the admin key is not lost', async () => {
+    const { path, remove } = temporaryFolder('port');
+    const server = await ServerProcess.start({ dataDir: join(path, 'one') });
+    const { status, stderr } = serve(['--data-dir', join(path, 'two'), '--listen', server.url.replace('http://', '')]);
+    expect(status).toBe(2);
+    expect(stderr).toContain('cannot listen on');
+    expect(existsSync(join(path, 'two'))).toBe(false);
+    await server.stop();
+    remove();
+  });
+
+  test('a data directory that is a file: exit 2 with the reason', () => {
+    const { status, stderr } = serve(['--data-dir', join(BUILD, 'cli/main.js'), '--listen', '127.0.0.1:0']);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^indelible: cannot open .*main\.js/);
   });
 
   test('a master seed that others can read: exit 78', async () => {

@@ -1,7 +1,7 @@
 /** Older copies, copies elsewhere, and missing parts: a server that is not sure of its history does not start. */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { COPY_ACCEPTED, plant, ROLLBACK_ACCEPTED } from '../support/plant.ts';
@@ -105,6 +105,47 @@ describe('a server that cannot vouch for its history refuses to start', () => {
     const { code, stderr } = await refusal(dataDir);
     expect(code).toBe(78);
     expect(stderr).toContain('was made with the key');
+    remove();
+  });
+
+  test.each(['the directory', 'the database', 'the guard'])(
+    '%s is moved away under a running server: it stops with 75',
+    async (what) => {
+      const { path, remove } = temporaryFolder('moved');
+      const dataDir = join(path, 'data');
+      const server = await ServerProcess.start({ dataDir });
+      expect((await server.append({ id: 1 }, '?ack=signed')).status).toBe(200);
+      const part = what === 'the directory' ? dataDir : join(dataDir, what === 'the database' ? 'db' : 'guard');
+      renameSync(part, join(path, 'aside'));
+      if (what === 'the directory') mkdirSync(join(dataDir, 'db'), { recursive: true });
+      expect((await server.append({ id: 2 }).catch(() => undefined))?.status).not.toBe(200);
+      expect((await server.exited).code).toBe(75);
+
+      rmSync(part, { recursive: true, force: true });
+      renameSync(join(path, 'aside'), part);
+      const again = await ServerProcess.start({ dataDir });
+      expect(await (await again.fetch('/logs/main')).json()).toMatchObject({ tree_size: 1 });
+      await again.stop();
+      remove();
+    },
+  );
+
+  test('nothing but a database of ours is ever removed', async () => {
+    const { path, remove } = temporaryFolder('precious');
+    const fresh = join(path, 'fresh');
+    const first = await ServerProcess.start({ dataDir: fresh });
+    await first.stop('SIGKILL');
+    // A project that happens to have a folder db/, beside a guard that has promised nothing.
+    const project = join(path, 'project');
+    mkdirSync(join(project, 'db'), { recursive: true });
+    writeFileSync(join(project, 'db/production.sqlite3'), 'precious');
+    for (const extra of [['Gemfile'], []]) {
+      for (const name of extra) writeFileSync(join(project, name), '');
+      const server = await ServerProcess.start({ dataDir: project });
+      expect((await server.exited).code).toBe(78);
+      expect(readFileSync(join(project, 'db/production.sqlite3'), 'utf8')).toBe('precious');
+      for (const name of extra) rmSync(join(project, name));
+    }
     remove();
   });
 });

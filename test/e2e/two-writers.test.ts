@@ -18,7 +18,7 @@ const inNamespaces = canUnshare ? test : test.skip;
 if (!canUnshare) console.log('SKIPPED: two writers across network namespaces: unshare -n needs root and iproute2');
 
 /** Appends through curl inside the namespace of a server, since its loopback cannot be reached from here. */
-function appendInside(server: ServerProcess, id: string): { status: number; body: string } {
+function appendInside(server: ServerProcess, id: string, filler = ''): { status: number; body: string } {
   const args = [
     '-t',
     String(server.child.pid),
@@ -32,7 +32,9 @@ function appendInside(server: ServerProcess, id: string): { status: number; body
     `${server.url}/logs/main/events?id_pointer=/id`,
   ];
   const headers = ['-H', `Authorization: Bearer ${ADMIN_KEY}`, '-H', 'Content-Type: application/json'];
-  const { stdout } = spawnSync('nsenter', [...args, ...headers, '-d', JSON.stringify({ id })], { encoding: 'utf8' });
+  const { stdout } = spawnSync('nsenter', [...args, ...headers, '-d', JSON.stringify({ id, filler })], {
+    encoding: 'utf8',
+  });
   const at = stdout.lastIndexOf('\n');
   return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, at) };
 }
@@ -130,6 +132,58 @@ describe('two servers on one data directory', () => {
     await third.stop();
     remove();
   });
+
+  inNamespaces(
+    'a server that was deposed while idle leaves by itself, and takes none of its successor’s files along',
+    async () => {
+      const { path, remove } = temporaryFolder('two-idle');
+      const small = ['--interval', '20', '--write-buffer', '65536'];
+      const first = await ServerProcess.start({ dataDir: path, flags: small });
+      expect((await first.append({ id: 'before' })).status).toBe(200);
+      rmSync(join(path, 'db/LOCK'));
+      const second = await ServerProcess.start({ dataDir: path, wrapper: NAMESPACE, flags: small });
+      // Enough for LevelDB to write tables, which the first one’s compaction would take for garbage.
+      for (let i = 0; i < 12; i++) expect(appendInside(second, `late-${i}`, 'x'.repeat(50_000)).status).toBe(200);
+      await first.append({ id: 'late' }).catch(() => undefined);
+      expect((await first.exited).code).toBe(75);
+      for (let i = 12; i < 15; i++) expect(appendInside(second, `late-${i}`, 'x'.repeat(50_000)).status).toBe(200);
+      await second.stop('SIGKILL');
+
+      const third = await ServerProcess.start({ dataDir: path });
+      expect(third.stderr).not.toContain('indelible:');
+      // The last one waits for its head.
+      expect((await third.fetch('/logs/main/events/15')).status).toBe(200);
+      const lines = (await (await third.fetch('/logs/main/events?limit=1000')).text()).trim().split('\n');
+      const ids = lines.map((line) => (JSON.parse(line) as { event: { id: string } }).event.id);
+      expect(ids).toEqual(['before', ...Array.from({ length: 15 }, (_, i) => `late-${i}`)]);
+      await third.stop();
+      remove();
+    },
+  );
+
+  inNamespaces(
+    'first starts that race leave one good store, whoever wins',
+    async () => {
+      for (let round = 0; round < 4; round++) {
+        const { path, remove } = temporaryFolder('two-race');
+        const dataDir = join(path, 'data');
+        const racers = await Promise.all([1, 2, 3].map(() => ServerProcess.start({ dataDir, wrapper: NAMESPACE })));
+        const answers = racers.map((server) => (server.url === '' ? 0 : appendInside(server, 'x').status));
+        expect(answers.filter((status) => status === 200).length).toBeLessThanOrEqual(1);
+        await killAll();
+        const next = await ServerProcess.start({ dataDir });
+        expect(next.stderr).not.toContain('indelible:');
+        expect((await next.append({ id: 'y' })).status).toBe(200);
+        const { tree_size: treeSize } = (await (await next.append({ id: 'z' }, '?ack=signed')).json()) as {
+          tree_size: number;
+        };
+        expect(treeSize).toBe(2 + answers.filter((status) => status === 200).length);
+        await next.stop();
+        remove();
+      }
+    },
+    120_000,
+  );
 
   inNamespaces('a server that does not look at the owner is seen red', async () => {
     const { path, remove } = temporaryFolder('two-planted');

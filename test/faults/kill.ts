@@ -165,7 +165,11 @@ export async function killRun({ dataDir, cycles, seed, build }: KillRun): Promis
       break;
     }
     if (server.stderr.includes('adopted one commit')) adopted++;
-    await check(server, vkey);
+    try {
+      await check(server, vkey);
+    } catch (error) {
+      violations.push(`cycle ${cycle}: the server stopped by itself: ${String(error)} ${server.stderr.trim()}`);
+    }
   }
   if (server.url !== '') {
     if (violations.length === 0) violations.push(...(await compareEvents(server, acknowledged)));
