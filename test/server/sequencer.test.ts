@@ -208,6 +208,20 @@ describe('fail-stop', () => {
     expect((await append(again, again.main, 1)).length).toBe(1);
   });
 
+  test('however many parts of the server fail, the process hears of it once', async () => {
+    const run = await firstStart();
+    run.store.hold();
+    run.store.failNext('lost');
+    const waiting = codeOf(append(run, run.main, 1));
+    await settle();
+    run.server.sequencer.fail(new Error('planted'));
+    run.store.release();
+    expect(await waiting).toBe('outcome_unknown');
+    run.server.sequencer.fail(new Error('planted again'));
+    await settle();
+    expect(run.fatal).toEqual([new Error('planted')]);
+  });
+
   test('an error of one request is nobody else’s', async () => {
     const run = await firstStart();
     const bad = run.server.sequencer.change(() => {
