@@ -9,10 +9,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { createWhole } from './files.ts';
+import { createWhole, syncDirectory, syncFilesIn } from './files.ts';
 import { createGuard, type GuardContent, GuardError, GuardFile } from './guard.ts';
 import { lockPath } from './lock.ts';
 import { readChain } from './recovery.ts';
@@ -231,7 +231,12 @@ async function openNewStore(
     }
     await rm(path, { recursive: true });
   }
-  return { store: await openStore(path, true, options), firstStart: true };
+  const store = await openStore(path, true, options);
+  // LevelDB syncs neither its first MANIFEST nor the names of its files; a power cut after commit 1 must find them all.
+  syncFilesIn(path);
+  syncDirectory(dirname(path));
+  syncDirectory(dirname(dirname(path)));
+  return { store, firstStart: true };
 }
 
 async function openStore(path: string, create: boolean, { writeBufferSize }: DataDirectoryOptions): Promise<Store> {

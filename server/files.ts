@@ -1,7 +1,8 @@
 /** Files that must be whole or not there at all, whoever else is making them at the same moment. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { inodeOf } from './inode.ts';
 
 /** File systems without hard links say one of these. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP', 'EMLINK']);
@@ -17,7 +18,7 @@ export function createWhole(path: string, content: (inode: number) => Uint8Array
   let made = true;
   try {
     try {
-      const bytes = content(fstatSync(fd).ino);
+      const bytes = content(inodeOf(fd));
       const written = writeSync(fd, bytes);
       if (written !== bytes.length) throw new Error(`wrote ${written} of ${bytes.length} bytes of ${path}`);
       fsyncSync(fd);
@@ -45,7 +46,13 @@ function link(temporary: string, path: string): boolean {
   return true;
 }
 
-/** Makes the names in a directory durable. */
+/** Makes the files in a directory and their names durable. */
+export function syncFilesIn(path: string): void {
+  for (const name of readdirSync(path)) syncDirectory(join(path, name));
+  syncDirectory(path);
+}
+
+/** Makes the names in a directory durable; given a file, its content. */
 export function syncDirectory(path: string): void {
   const fd = openSync(path, 'r');
   try {

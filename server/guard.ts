@@ -10,13 +10,25 @@
  *   3     identity   "indelible inode 1" ‖ store id (32) ‖ u64 inode of this very file        written at init and adoption
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fdatasync, fstatSync, mkdirSync, openSync, readSync, statSync, write } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  type Stats,
+  statSync,
+  write,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { sha256 } from '#sha256';
 import { LogError } from '../proofs/error.ts';
 import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
 import { createWhole } from './files.ts';
+import { inodeOf } from './inode.ts';
 
 const BLOCK = 4096;
 const BLOCKS = 4;
@@ -143,7 +155,7 @@ export class GuardFile implements Guard {
 
   /** Inode of the file itself, to compare with the one that the identity block names. */
   get inode(): number {
-    return fstatSync(this.#fd).ino;
+    return inodeOf(this.#fd);
   }
 
   /**
@@ -194,7 +206,12 @@ export class GuardFile implements Guard {
   checkOwner(): void {
     if (this.#failure !== undefined) throw this.#failure;
     for (const { path, dev, ino } of this.#places) {
-      const now = statSync(path, { throwIfNoEntry: false });
+      let now: Stats | undefined;
+      try {
+        now = statSync(path, { throwIfNoEntry: false });
+      } catch (cause) {
+        throw this.#fail('read', cause);
+      }
       if (now?.dev !== dev || now.ino !== ino) {
         throw new GuardError('deposed', `${path} was moved or replaced under this process; it must not go on`);
       }
