@@ -2,8 +2,8 @@
 import { Command } from 'commander';
 import { environmentName, readConfig, SETTINGS } from '../server/config.ts';
 import { ExitError } from '../server/errors.ts';
-import type { StartedServer } from '../server/log-server.ts';
 import { type RunningServer, runServer } from '../server/process.ts';
+import type { StartedServer } from '../server/start.ts';
 
 export function serveCommand(): Command {
   const command = new Command('serve').description('run the log server');

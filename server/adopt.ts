@@ -6,7 +6,7 @@
  */
 import { type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { asExitError, openLogServer } from './log-server.ts';
+import { asExitError, openLogServer } from './start.ts';
 
 export interface Adoption {
   /** Logs in the store, with the entries of each. */

@@ -9,10 +9,10 @@ import { coveringNodes } from '../tree/positions.ts';
 import { type ApiKey, ApiKeys, encodeApiKey, makeApiKey, type Scope } from './access.ts';
 import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock, systemClock } from './clock.ts';
 import { type ChainEnd, Committer, type Transaction } from './committer.ts';
-import { type DataDirectoryOptions, type OpenDirectory, openDataDirectory } from './data-directory.ts';
 import { appendSystemEvent, type EntrySources, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
-import { EXIT, ExitError, ServerError } from './errors.ts';
-import { type Guard, GuardError } from './guard.ts';
+import { ServerError } from './errors.ts';
+import type { Guard } from './guard.ts';
+import { listHeads } from './heads.ts';
 import {
   checkLogName,
   emptyState,
@@ -24,11 +24,8 @@ import {
   SYSTEM_LOG,
 } from './log.ts';
 import { Publisher, type PublisherIntervals } from './publisher.ts';
-import { recover } from './recovery.ts';
 import { type KeyRing, makeKeyRing } from './secrets.ts';
 import { Sequencer, type SequencerLimits } from './sequencer.ts';
-import { LogSum, NO_RECORD_HASH } from './storage/commit-record.ts';
-import { listHeads } from './storage/heads.ts';
 import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
@@ -331,109 +328,4 @@ function describe({
   idPointer,
 }: LogDefinition): Omit<SystemEvent, 'action'> {
   return { log: name, kind, origin, verifier_key: verifierKey, public_reads: publicReads, id_pointer: idPointer };
-}
-
-/** Opens a store that exists: recovers it, and gives a server over it. Throws ExitError 78. */
-export async function openLogServer(
-  backing: Backing,
-  slots: OpenDirectory['content']['slots'],
-  options: LogServerOptions,
-): Promise<{ server: LogServer; adopted: boolean }> {
-  const keys = makeKeyRing(backing.masterSeed, backing.storeId);
-  const recovered = await recover({ ...backing, slots, keys });
-  return { server: new LogServer(backing, recovered, options), adopted: recovered.adopted };
-}
-
-/** Makes a new, empty store: its first commit is durable when this resolves. */
-export async function createLogServer(
-  backing: Backing,
-  options: LogServerOptions,
-): Promise<{ server: LogServer; first: FirstStart }> {
-  const end = { storeId: backing.storeId, n: 0, recordHash: NO_RECORD_HASH, sum: new LogSum(), logCount: 0 };
-  const server = new LogServer(backing, { end, logs: [], apiKeys: [], newestReceivedAt: 0 }, options);
-  return { server, first: await server.initialise(backing.storeId, options.adminKey === undefined) };
-}
-
-export interface StartedServer {
-  readonly server: LogServer;
-  /** Only on a first start. */
-  readonly first: FirstStart | undefined;
-  /** Whether a durable commit that was never acknowledged has been adopted. */
-  readonly adopted: boolean;
-  close(): Promise<void>;
-}
-
-/** What went wrong while a store was opened, as the exit code that says so; everything unforeseen as it is. */
-export function asExitError(error: unknown): unknown {
-  if (error instanceof GuardError) {
-    return new ExitError(error.code === 'deposed' ? EXIT.inUse : EXIT.failStop, error.message, { cause: error });
-  }
-  if (error instanceof ServerError && error.code === 'outcome_unknown') {
-    const { cause } = error;
-    return new ExitError(EXIT.failStop, cause instanceof Error ? cause.message : error.message, { cause: error });
-  }
-  return error;
-}
-
-/** Opens a data directory and the server in it; makes both on a first start. Throws ExitError 70, 75 or 78. */
-export async function startLogServer(
-  directory: DataDirectoryOptions,
-  options: LogServerOptions,
-): Promise<StartedServer> {
-  try {
-    return await startIn(await openDataDirectory(directory), options);
-  } catch (error) {
-    throw asExitError(error);
-  }
-}
-
-/** How often an idle server looks whether the directory is still its own, in milliseconds. */
-const OWNER_INTERVAL = 1000;
-
-/**
- * An idle server that was deposed must go too: its LevelDB may compact, and delete files that are the successor's by now. Ends with
- * the signal, or after telling that the directory is lost.
- */
-async function watchOwner(
-  guard: Guard,
-  clock: Clock,
-  signal: AbortSignal,
-  onFatal: (error: unknown) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      guard.checkOwner();
-    } catch (error) {
-      onFatal(error);
-      return;
-    }
-    await clock.sleep(OWNER_INTERVAL, signal).catch(() => {});
-  }
-}
-
-async function startIn(opened: OpenDirectory, options: LogServerOptions): Promise<StartedServer> {
-  try {
-    const { server, first, adopted } = opened.firstStart
-      ? { ...(await createLogServer(opened, options)), adopted: false }
-      : { ...(await openLogServer(opened, opened.content.slots, options)), first: undefined };
-    await opened.finish();
-    const stop = new AbortController();
-    const watch = watchOwner(opened.guard, options.clock ?? systemClock, stop.signal, (error) =>
-      server.sequencer.fail(error),
-    );
-    return {
-      server,
-      first,
-      adopted,
-      close: async () => {
-        stop.abort();
-        await watch;
-        await server.close();
-        await opened.close();
-      },
-    };
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
 }

@@ -8,9 +8,9 @@ import { EXIT, ExitError } from './errors.ts';
 import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
-import { type StartedServer, startLogServer } from './log-server.ts';
 import { Metrics } from './metrics.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
+import { type StartedServer, startLogServer } from './start.ts';
 
 export interface RunningServer {
   readonly url: string;

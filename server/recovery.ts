@@ -16,6 +16,7 @@ import { type ApiKey, parseApiKey } from './access.ts';
 import type { ChainEnd } from './committer.ts';
 import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
+import { readHead } from './heads.ts';
 import { Log, type LogDefinition, parseDefinition } from './log.ts';
 import { loadLogState, verifyGrowth } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
@@ -28,7 +29,6 @@ import {
   parseCommitRecord,
   RECORDS_KEPT,
 } from './storage/commit-record.ts';
-import { readHead } from './storage/heads.ts';
 import {
   API_KEY_PREFIX,
   apiKeyKey,

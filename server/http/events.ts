@@ -1,13 +1,13 @@
 /** Events: appended one or many at a time, read one with its proof or many without. */
 import { formatMicros } from '../../proofs/time.ts';
 import { leafHash } from '../../tree/hash.ts';
+import { type Appended, ConflictError } from '../append.ts';
 import type { StoredEntry } from '../entry.ts';
 import { ServerError } from '../errors.ts';
 import { eventId, parsePointer } from '../ingest/event-id.ts';
 import { checkEvent } from '../ingest/json-event.ts';
 import { readBatch } from '../ingest/ndjson.ts';
 import { inclusionProof, inclusionProofs } from '../prover.ts';
-import { type Appended, ConflictError } from '../sequencer.ts';
 import type { LogCall } from './call.ts';
 import { type Code, problem } from './problem.ts';
 import { base64, renderEntry, renderProof } from './render.ts';

@@ -11,7 +11,18 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   AppendRequest: ['events'],
   AppendReply: ['ack', 'entries', 'tree_size', 'checkpoint'],
   AppendedEntry: ['leaf_index', 'received_at', 'leaf_hash', 'salt', 'header', 'replayed', 'proof'],
-  Entry: ['leaf_index', 'received_at', 'event', 'header', 'salt', 'leaf', 'leaf_hash', 'tree_size', 'proof', 'checkpoint'],
+  Entry: [
+    'leaf_index',
+    'received_at',
+    'event',
+    'header',
+    'salt',
+    'leaf',
+    'leaf_hash',
+    'tree_size',
+    'proof',
+    'checkpoint',
+  ],
   SignedTreeHead: ['origin', 'tree_size', 'root_hash', 'timestamp', 'checkpoint'],
   InclusionProof: ['leaf_index', 'leaf_hash', 'tree_size', 'root_hash', 'proof', 'checkpoint'],
   ConsistencyProof: ['first', 'second', 'proof'],
@@ -23,7 +34,9 @@ describe('indelible.proto', () => {
     const fields = Object.values(type.fields).map((field) => field.resolve());
     expect(fields.map((field) => snake(field.name))).toEqual(members);
     expect(fields.map((field) => field.id)).toEqual(members.map((_, i) => i + 1));
-    const hashes = fields.filter((field) => /hash|^salt$|^leaf$|^header$|^event$|^proof$|^events$/.test(snake(field.name)));
+    const hashes = fields.filter((field) =>
+      /hash|^salt$|^leaf$|^header$|^event$|^proof$|^events$/.test(snake(field.name)),
+    );
     expect(hashes.every((field) => field.type === 'bytes')).toBe(true);
   });
 

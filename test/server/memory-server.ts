@@ -1,8 +1,10 @@
 /** A whole server without disk, sockets or time: what the tests of this folder stand on. */
+
+import type { Appended } from '../../server/append.ts';
 import type { Clock } from '../../server/clock.ts';
 import type { Log } from '../../server/log.ts';
-import { createLogServer, type LogServer, type LogServerOptions, openLogServer } from '../../server/log-server.ts';
-import type { Appended } from '../../server/sequencer.ts';
+import type { LogServer, LogServerOptions } from '../../server/log-server.ts';
+import { createLogServer, openLogServer } from '../../server/start.ts';
 import { MemoryStore } from '../../server/storage/memory.ts';
 import { FaultyGuard } from '../support/faulty-guard.ts';
 import { FaultyStore } from '../support/faulty-store.ts';

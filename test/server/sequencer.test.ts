@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { entryLeaf } from '../../proofs/entry.ts';
 import { parseHeader } from '../../proofs/leaf.ts';
+import type { Appended, AppendRequest } from '../../server/append.ts';
 import { parsePointer } from '../../server/ingest/event-id.ts';
 import type { Log } from '../../server/log.ts';
-import { type Appended, type AppendRequest, SEQUENCER_LIMITS } from '../../server/sequencer.ts';
+import { SEQUENCER_LIMITS } from '../../server/sequencer.ts';
 import { settle } from '../support/manual-clock.ts';
 import { ReferenceTree } from '../support/reference-tree.ts';
 import { append, firstStart, type Run, restart } from './memory-server.ts';

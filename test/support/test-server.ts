@@ -12,10 +12,11 @@ import { pino } from 'pino';
 import type { Scope } from '../../server/access.ts';
 import { HTTP_LIMITS, type HttpLimits } from '../../server/http/call.ts';
 import { type HttpServer, listenHttp, type SocketLimits } from '../../server/http/http-server.ts';
-import { type NewLog, type StartedServer, startLogServer } from '../../server/log-server.ts';
+import type { NewLog } from '../../server/log-server.ts';
 import { Metrics } from '../../server/metrics.ts';
 import type { PublisherIntervals } from '../../server/publisher.ts';
 import { SEQUENCER_LIMITS, type SequencerLimits } from '../../server/sequencer.ts';
+import { type StartedServer, startLogServer } from '../../server/start.ts';
 
 /** An admin key in the place of INDELIBLE_ADMIN_KEY. */
 export const ADMIN_KEY = `ind_${'a'.repeat(16)}_${'0'.repeat(64)}`;

@@ -1,11 +1,11 @@
 /** Reading published heads back from the store, each checked against the log's own key before anybody sees it. */
-import { openCheckpoint } from '../../proofs/checkpoint.ts';
-import type { VerifierKey } from '../../proofs/key.ts';
-import { ServerError } from '../errors.ts';
-import type { Published } from '../log.ts';
-import { headKey, headPrefix } from './keys.ts';
-import { type HeadMark, parseHeadRow } from './rows.ts';
-import { prefixRange, type Row, type Store } from './store.ts';
+import { openCheckpoint } from '../proofs/checkpoint.ts';
+import type { VerifierKey } from '../proofs/key.ts';
+import { ServerError } from './errors.ts';
+import type { Published } from './log.ts';
+import { headKey, headPrefix } from './storage/keys.ts';
+import { type HeadMark, parseHeadRow } from './storage/rows.ts';
+import { prefixRange, type Row, type Store } from './storage/store.ts';
 
 function openHead(log: string, key: VerifierKey, row: Row): Published {
   try {
