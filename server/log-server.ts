@@ -291,7 +291,7 @@ export class LogServer {
     };
     const head = { treeSize: 0, rootHash: emptyRoot() };
     const published = { ...head, checkpoint: signCheckpoint({ origin, ...head }, signer), time };
-    const log = new Log(definition, this.#keys, emptyState(time), published);
+    const log = new Log(definition, { signer, idDigest: this.#keys.idDigest(origin) }, emptyState(time), published);
     transaction.create(log);
     transaction.put(logDefinitionKey(name), encodeDefinition(definition));
     transaction.put(headKey(name, 0), encodeHeadRow(published));

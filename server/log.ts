@@ -4,7 +4,6 @@ import { fromUtf8, utf8 } from '../tree/bytes.ts';
 import { emptyRoot, type TreeHash } from '../tree/hash.ts';
 import { ServerError } from './errors.ts';
 import type { LogState } from './log-state.ts';
-import type { KeyRing } from './secrets.ts';
 
 export type LogKind = 'events' | 'raw';
 
@@ -98,10 +97,15 @@ export class Log {
   /** The newest head that may be shown. Only the publisher and recovery replace it. */
   published: Published;
 
-  constructor(definition: LogDefinition, keys: KeyRing, state: LogState, published: Published) {
+  constructor(
+    definition: LogDefinition,
+    keys: Pick<Log, 'signer' | 'idDigest'>,
+    state: LogState,
+    published: Published,
+  ) {
     this.definition = definition;
-    this.signer = keys.signer(definition.origin, definition.signEpoch);
-    this.idDigest = keys.idDigest(definition.origin);
+    this.signer = keys.signer;
+    this.idDigest = keys.idDigest;
     this.state = state;
     this.published = published;
   }

@@ -165,7 +165,8 @@ function checkSum(last: CommitRecord, logs: readonly Log[]): LogSum {
  */
 async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): Promise<Log> {
   const { name, origin, signEpoch, verifierKey } = definition;
-  const own = keys.signer(origin, signEpoch).verifierKey;
+  const signer = keys.signer(origin, signEpoch);
+  const own = signer.verifierKey;
   if (own.text !== verifierKey) {
     throw refused(
       `log ${name} was made with the key ${verifierKey}, but this master seed gives ${own.text}. Put the right keys/master back.`,
@@ -175,7 +176,12 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
-  const log = new Log(definition, keys, state, await readHead(store, name, own, state.head));
+  const log = new Log(
+    definition,
+    { signer, idDigest: keys.idDigest(origin) },
+    state,
+    await readHead(store, name, own, state.head),
+  );
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
   const nodes = coveringNodes(0, treeSize);

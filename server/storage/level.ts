@@ -8,6 +8,7 @@
  */
 import { Level } from 'level';
 import { type Range, type Row, StorageError, type Store, type Write } from './store.ts';
+import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 
 export interface LevelOptions {
   /** Folder of the database. */
@@ -86,6 +87,7 @@ function reason(error: unknown): string {
 
 /** Opens the database. Throws a StorageError: `locked` if another process has it, `unreadable` otherwise. */
 export async function openLevelStore({ path, createIfMissing, writeBufferSize }: LevelOptions): Promise<Store> {
+  checkLogFiles(path);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',
@@ -94,7 +96,12 @@ export async function openLevelStore({ path, createIfMissing, writeBufferSize }:
   });
   try {
     await db.open();
+    checkTextLog(path);
   } catch (error) {
+    if (error instanceof StorageError) {
+      await db.close();
+      throw error;
+    }
     const cause = error instanceof Error ? (error.cause as { code?: string } | undefined) : undefined;
     if (cause?.code === 'LEVEL_LOCKED') {
       throw new StorageError('locked', `another process has the database ${path} open`, { cause: error });

@@ -1,11 +1,16 @@
 /** The server as a process: first start, what it prints, how it stops, what it exits with. */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ADMIN_KEY, BUILD, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 
-afterEach(killAll);
+let firstStart: ChildProcess | undefined;
+
+afterEach(async () => {
+  firstStart?.kill('SIGKILL');
+  await killAll();
+});
 
 function serve(
   args: readonly string[],
@@ -28,6 +33,7 @@ describe('the server process', () => {
       [join(BUILD, 'cli/main.js'), 'serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0'],
       { env: { PATH: process.env['PATH'] } },
     );
+    firstStart = child;
     let stderr = '';
     let stdout = '';
     child.stderr.on('data', (chunk) => {

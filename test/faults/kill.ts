@@ -105,7 +105,8 @@ export async function killRun({ dataDir, cycles, seed, build }: KillRun): Promis
     for (const [id, text] of [...unanswered]) await send(server.url, [{ id, text }]);
     const deadline = Date.now() + 10_000;
     let head = { treeSize: 0, root: '' };
-    const needed = Math.max(0, ...[...acknowledged.values()].map(({ leafIndex }) => leafIndex + 1));
+    let needed = 0;
+    for (const { leafIndex } of acknowledged.values()) needed = Math.max(needed, leafIndex + 1);
     while (head.treeSize < needed && Date.now() < deadline) {
       head = see(await (await server.fetch('/logs/main/checkpoint')).text(), vkey);
     }
