@@ -8,15 +8,7 @@ import { equalBytes } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot, pushToFrontier } from '../tree/frontier.ts';
 import { HASH_SIZE, leafHash, type TreeHash } from '../tree/hash.ts';
 import { coveringNodes } from '../tree/positions.ts';
-import {
-  fullTiles,
-  hashInTile,
-  hashRange,
-  nodeFromTile,
-  partialWidth,
-  TILE_HEIGHT,
-  TILE_WIDTH,
-} from '../tree/tiles.ts';
+import { fullTiles, hashRange, nodeFromTile, partialWidth, TILE_HEIGHT, TILE_WIDTH } from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from './storage/keys.ts';
 import { type Edge, parseEdge } from './storage/rows.ts';
@@ -134,47 +126,45 @@ export async function verifyGrowth(
   treeSize: number,
 ): Promise<TreeHash[]> {
   const frontier = from.frontier.slice();
-  const completed: { level: number; index: number; root: TreeHash }[] = [];
+  const completed: CompletedTile[] = [];
   let at = from.treeSize;
-  const push = (leaf: Uint8Array): TreeHash => {
-    const hash = leafHash(leaf);
-    pushToFrontier(frontier, at, hash, (level, root) => {
+  const push = (leaf: Uint8Array): void => {
+    pushToFrontier(frontier, at, leafHash(leaf), (level, root) => {
       if (level > 0 && level % TILE_HEIGHT === 0) {
         completed.push({ level: level / TILE_HEIGHT - 1, index: Math.floor(at / 2 ** level), root });
       }
     });
     at++;
-    return hash;
   };
 
   const lastFull = Math.floor(treeSize / TILE_WIDTH);
   for (let bundle = Math.floor(at / TILE_WIDTH); bundle < lastFull; bundle += CHUNK) {
     const indexes = Array.from({ length: Math.min(CHUNK, lastFull - bundle) }, (_, i) => bundle + i);
     const bundles = await store.getMany(indexes.map((index) => bundleKey(log, index)));
-    const tiles = await store.getMany(indexes.map((index) => tileKey(log, { level: 0, index })));
     indexes.forEach((index, i) => {
-      const leaves = readBundle(log, index, bundles[i]);
-      const tile = tiles[i];
-      for (let offset = at % TILE_WIDTH; offset < TILE_WIDTH; offset++) {
-        const hash = push(leaves[offset] as Uint8Array);
-        if (tile === undefined || !equalBytes(hashInTile(tile, offset), hash)) {
-          throw new ServerError(
-            'damaged',
-            `log ${log}: level-0 tile ${index} does not hold the hash of leaf ${at - 1}`,
-          );
-        }
-      }
+      for (const leaf of readBundle(log, index, bundles[i]).slice(at % TILE_WIDTH)) push(leaf);
     });
+    await checkTiles(store, log, completed.splice(0));
   }
   for (const leaf of await readLastLeaves(store, log, at, treeSize)) push(leaf);
+  return frontier;
+}
 
-  for (const { level, index, root } of completed) {
-    const tile = await store.get(tileKey(log, { level, index }));
+/** A tile that a leaf has filled, and what its hashes must hash to. */
+interface CompletedTile {
+  readonly level: number;
+  readonly index: number;
+  readonly root: TreeHash;
+}
+
+async function checkTiles(store: Store, log: string, completed: readonly CompletedTile[]): Promise<void> {
+  const tiles = await store.getMany(completed.map((tile) => tileKey(log, tile)));
+  for (const [i, { level, index, root }] of completed.entries()) {
+    const tile = tiles[i];
     if (tile?.length !== TILE_WIDTH * HASH_SIZE || !equalBytes(hashRange(tile, 0, TILE_WIDTH), root)) {
       throw new ServerError('damaged', `log ${log}: tile ${level}/${index} does not hash to its node`);
     }
   }
-  return frontier;
 }
 
 /** The leaves of a stored full bundle. Throws ServerError `damaged`. */
