@@ -30,13 +30,6 @@ export function popcount(n: number): number {
   return count;
 }
 
-/** Number of bits needed to write n; 0 for 0. */
-export function bitLength(n: number): number {
-  let length = 0;
-  for (let rest = n; rest > 0; rest = Math.floor(rest / 2)) length++;
-  return length;
-}
-
 /**
  * The perfect subtrees that cover the leaves [begin, end), left to right; few are needed where `begin` is a multiple of the
  * smallest power of two not below the length, as it is for every range a proof asks for. Empty for an empty range.

@@ -52,17 +52,6 @@ export interface BoundHttpServer extends HttpServer {
   serve(context: CallContext): void;
 }
 
-/** Listens and serves at once. */
-export async function listenHttp(
-  context: CallContext,
-  listen: Listen,
-  socketLimits: Partial<SocketLimits> = {},
-): Promise<HttpServer> {
-  const server = await bindHttp(listen, socketLimits);
-  server.serve(context);
-  return server;
-}
-
 /** Takes the port; rejects with the system's error if it cannot be had. */
 export async function bindHttp(
   { host, port }: Listen,

@@ -11,7 +11,7 @@ import { afterAll } from '@jest/globals';
 import { pino } from 'pino';
 import type { Scope } from '../../server/access.ts';
 import { HTTP_LIMITS, type HttpLimits } from '../../server/http/call.ts';
-import { type HttpServer, listenHttp, type SocketLimits } from '../../server/http/http-server.ts';
+import { bindHttp, type HttpServer, type SocketLimits } from '../../server/http/http-server.ts';
 import type { NewLog } from '../../server/log-server.ts';
 import { Metrics } from '../../server/metrics.ts';
 import type { PublisherIntervals } from '../../server/publisher.ts';
@@ -234,17 +234,15 @@ export class TestServer {
         onFatal: (error) => this.fatal.push(error),
       },
     );
-    this.#http = await listenHttp(
-      {
-        server: this.#started.server,
-        limits: { ...HTTP_LIMITS, ...limits },
-        metrics,
-        ready: () => this.#http !== undefined,
-        logger: pino({ level: 'silent' }),
-      },
-      { host: '127.0.0.1', port: 0 },
-      sockets,
-    );
+    const http = await bindHttp({ host: '127.0.0.1', port: 0 }, sockets);
+    http.serve({
+      server: this.#started.server,
+      limits: { ...HTTP_LIMITS, ...limits },
+      metrics,
+      ready: () => this.#http !== undefined,
+      logger: pino({ level: 'silent' }),
+    });
+    this.#http = http;
     if (publish) this.#started.server.publisher.start();
   }
 
