@@ -126,13 +126,8 @@ export function buildAppend(
 
   const header = encodeHeader({ by, via, ...(pointer === undefined ? {} : { id_pointer: pointer.text }) });
   const plain = pointer === undefined ? header : encodeHeader({ by, via });
-  if (group.now === undefined && resolutions.some(({ kind }) => kind === 'new')) {
-    throw new ServerError(
-      'clock_unsafe',
-      'the clock of the server jumped too far; nothing is appended until that is settled',
-    );
-  }
-  const receivedAt = Math.max(group.now ?? 0, group.transaction.lastReceivedAt(log));
+  const isNew = resolutions.some(({ kind }) => kind === 'new');
+  const receivedAt = isNew ? timeOf(group, log) : 0;
   const before = log.state.treeSize;
   const entries: StoredEntry[] = [];
   for (const [i, { event }] of events.entries()) {
@@ -165,4 +160,24 @@ export function buildAppend(
       })),
     );
   };
+}
+
+/** Puts the leaves of a raw log into the group's transaction, as they are. Returns the index of the first; the others follow it. */
+export function buildRawAppend(log: Log, leaves: readonly Uint8Array[], group: Group): number {
+  const receivedAt = timeOf(group, log);
+  const first = log.state.treeSize + (group.transaction.touched.get(log.name)?.leaves.length ?? 0);
+  // Copies: leaves stay in memory until their bundle is full, and a view would keep the whole request with them.
+  for (const leaf of leaves) group.transaction.append(log, leaf.slice(), receivedAt);
+  return first;
+}
+
+/** receivedAt for what the group appends to a log. Throws ServerError `clock_unsafe`. */
+function timeOf({ now, transaction }: Group, log: Log): number {
+  if (now === undefined) {
+    throw new ServerError(
+      'clock_unsafe',
+      'the clock of the server jumped too far; nothing is appended until that is settled',
+    );
+  }
+  return Math.max(now, transaction.lastReceivedAt(log));
 }

@@ -10,7 +10,15 @@
  * A failed commit ends everything: all waiting jobs learn `outcome_unknown`, nothing more is accepted, the process exits.
  */
 import type { LeafHash } from '../tree/hash.ts';
-import { type Answer, type Appended, type AppendRequest, buildAppend, type Group, wantedIds } from './append.ts';
+import {
+  type Answer,
+  type Appended,
+  type AppendRequest,
+  buildAppend,
+  buildRawAppend,
+  type Group,
+  wantedIds,
+} from './append.ts';
 import type { EntryClock } from './clock.ts';
 import { type Committer, Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
@@ -89,6 +97,24 @@ export class Sequencer {
         bytes,
         ids: ids.filter((id) => id !== undefined),
         build: (group) => buildAppend(request, ids, group, resolve, reject),
+        reject,
+      });
+    });
+  }
+
+  /** Appends leaves to a raw log, all or none; resolves with the index of the first when they are durable. Rejects as `append`. */
+  appendRaw(log: Log, leaves: readonly Uint8Array[]): Promise<number> {
+    let bytes = 0;
+    for (const leaf of leaves) bytes += leaf.length;
+    return new Promise((resolve, reject) => {
+      this.#submit({
+        entries: leaves.length,
+        bytes,
+        ids: [],
+        build: (group) => {
+          const first = buildRawAppend(log, leaves, group);
+          return () => resolve(first);
+        },
         reject,
       });
     });

@@ -9,6 +9,7 @@ import type { Call, LogCall } from './call.ts';
 import * as events from './events.ts';
 import * as heads from './heads.ts';
 import * as health from './health.ts';
+import * as raw from './raw.ts';
 import type { Reply } from './reply.ts';
 import * as tiles from './tiles.ts';
 
@@ -39,21 +40,16 @@ export interface ServerRoute extends Common {
 
 export type Route = LogRoute | ServerRoute;
 
+const append = { for: 'log', method: 'POST', scope: 'append' } as const;
 const read = { for: 'log', method: 'GET', scope: 'read' } as const;
 const publicRead = { ...read, public: true } as const;
 const adminOnly = { for: 'server', scope: 'admin' } as const;
 const open = { for: 'server', method: 'GET', scope: undefined } as const;
 
 export const ROUTES: readonly Route[] = [
-  {
-    for: 'log',
-    method: 'POST',
-    path: '/logs/:log/events',
-    scope: 'append',
-    kind: 'events',
-    hot: true,
-    handle: events.append,
-  },
+  { ...append, path: '/logs/:log/events', kind: 'events', hot: true, handle: events.append },
+  { ...append, path: '/logs/:log/add', kind: 'raw', hot: true, handle: raw.add },
+  { ...append, path: '/logs/:log/add-batch', kind: 'raw', hot: true, handle: raw.addBatch },
   { ...read, path: '/logs/:log/events', kind: 'events', hot: true, handle: events.list },
   { ...read, path: '/logs/:log/events/:index', kind: 'events', hot: true, handle: events.show },
   { ...publicRead, path: '/logs/:log/checkpoint', hot: true, handle: heads.checkpoint },

@@ -24,7 +24,9 @@ type Row = readonly number[];
 const LOGS = ['open', 'closed', '_system', 'nowhere'] as const;
 
 /** Rights, by what a route asks for. A key is for the log that is asked, where there is one; all keys but `other log`. */
-const RIGHTS: Readonly<Record<'public read' | 'read' | 'append', Readonly<Record<(typeof LOGS)[number], Row>>>> = {
+const RIGHTS: Readonly<
+  Record<'public read' | 'read' | 'append' | 'raw append', Readonly<Record<(typeof LOGS)[number], Row>>>
+> = {
   'public read': {
     //      none mal unk rev oth read app adm srv
     open: [0, 401, 401, 401, 0, 0, 0, 0, 0],
@@ -43,6 +45,13 @@ const RIGHTS: Readonly<Record<'public read' | 'read' | 'append', Readonly<Record
     closed: [401, 401, 401, 401, 404, 403, 0, 0, 0],
     // Only the server writes there, whoever asks.
     _system: [401, 401, 401, 401, 404, 403, 403, 403, 403],
+    nowhere: [401, 401, 401, 401, 404, 404, 404, 404, 404],
+  },
+  // None of these logs is raw: whoever may append is told so.
+  'raw append': {
+    open: [401, 401, 401, 401, 404, 403, 0, 0, 0],
+    closed: [401, 401, 401, 401, 404, 403, 0, 0, 0],
+    _system: [401, 401, 401, 401, 404, 403, 0, 0, 0],
     nowhere: [401, 401, 401, 401, 404, 404, 404, 404, 404],
   },
 };
@@ -68,6 +77,8 @@ let names = 0;
 
 /** One expectation for each route of the table; a route without one fails below. */
 const EXPECTED: Readonly<Record<string, Expected>> = {
+  'POST /logs/:log/add': { right: 'raw append', path: '/add', good: 409, send: () => ({ body: 'entry' }) },
+  'POST /logs/:log/add-batch': { right: 'raw append', path: '/add-batch', good: 409, send: () => ({ body: 'entry' }) },
   'POST /logs/:log/events': { right: 'append', path: '/events', good: 200, send: () => json({ a: 1 }) },
   'GET /logs/:log/events': { right: 'read', path: '/events', good: 200 },
   'GET /logs/:log/events/:index': { right: 'read', path: '/events/0', good: 200 },

@@ -1,0 +1,60 @@
+/**
+ * Raw logs: the posted bytes are the leaf. The contract is that of other transparency logs (SPECS §13.1): any content type or none,
+ * status 200, and the index in plain decimal, so that their load and audit tools work here unchanged.
+ */
+import { isReservedRawLeaf } from '../../proofs/leaf.ts';
+import { decodeFrames, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
+import { ServerError } from '../errors.ts';
+import type { LogCall } from './call.ts';
+import type { Reply } from './reply.ts';
+import { Query, readBody } from './request.ts';
+
+/** POST add: one entry, which may be empty; the answer is its index. */
+export async function add(call: LogCall): Promise<Reply> {
+  new Query(call.search, []);
+  const leaf = await readBody(call, MAX_LEAF_SIZE);
+  return append(call, [leaf]);
+}
+
+/** POST add-batch: entries in bundle framing, u16 length ‖ bytes, all or none; the answer is the index of the first. */
+export async function addBatch(call: LogCall): Promise<Reply> {
+  new Query(call.search, []);
+  const { maxEvents, maxBodySize } = call.limits;
+  const leaves = readFrames(await readBody(call, maxBodySize));
+  if (leaves.length === 0) throw new ServerError('bad_framing', 'a batch has at least one entry');
+  if (leaves.length > maxEvents) {
+    throw new ServerError('too_many_entries', `a batch has at most ${maxEvents} entries`, {
+      details: { limit: maxEvents },
+    });
+  }
+  return append(call, leaves);
+}
+
+async function append({ log, server }: LogCall, leaves: readonly Uint8Array[]): Promise<Reply> {
+  const position = leaves.findIndex(isReservedRawLeaf);
+  if (position >= 0) {
+    throw new ServerError(
+      'reserved_leaf_form',
+      'an entry of 41 bytes that begins with a byte below 0x20 could pass for an event and is not taken',
+      { details: leaves.length > 1 ? { position } : {} },
+    );
+  }
+  const first = await server.sequencer.appendRaw(log, leaves);
+  return {
+    status: 200,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+    body: String(first),
+  };
+}
+
+function readFrames(body: Uint8Array): Uint8Array[] {
+  try {
+    return decodeFrames(body);
+  } catch (cause) {
+    throw new ServerError(
+      'bad_framing',
+      `entries are framed as u16 big-endian length and bytes; ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,148 @@
+/** Raw logs: the contract of other transparency logs (SPECS §13.1), and what of it is refused. */
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { openCheckpoint } from '../../../proofs/checkpoint.ts';
+import { verifyInclusion } from '../../../proofs/inclusion.ts';
+import { parseVerifierKey } from '../../../proofs/key.ts';
+import { decodeBundle, encodeBundle } from '../../../tree/bundles.ts';
+import { fromBase64, utf8 } from '../../../tree/bytes.ts';
+import { asTreeHash, leafHash } from '../../../tree/hash.ts';
+import { ADMIN_KEY, type Answer, type Json, TestServer } from '../../support/test-server.ts';
+
+const server = await TestServer.start({ limits: { maxEvents: 300 } });
+
+beforeAll(async () => {
+  await server.makeLog('raw', { kind: 'raw', publicReads: false });
+  await server.makeLog('open', { kind: 'raw', publicReads: true });
+});
+
+function add(body: Uint8Array | string, headers: Record<string, string> = {}, path = '/logs/raw/add'): Promise<Answer> {
+  return server.request('POST', path, { key: ADMIN_KEY, body, headers });
+}
+
+async function size(log = 'raw'): Promise<number> {
+  return server.started.server.log(log)?.state.treeSize ?? -1;
+}
+
+describe('add', () => {
+  test('answers 200 and the index in bare decimal, without a content type or with any', async () => {
+    const before = await size();
+    for (const [i, headers] of [
+      {},
+      { 'content-type': 'application/octet-stream' },
+      { 'content-type': 'text/x.odd' },
+    ].entries()) {
+      const reply = await add(`entry ${i}`, headers);
+      expect({ status: reply.status, text: reply.text, type: reply.headers['content-type'] }).toEqual({
+        status: 200,
+        text: String(before + i),
+        type: 'text/plain; charset=utf-8',
+      });
+    }
+  });
+
+  test('an empty entry is an entry, and so are 65,535 bytes; one more is 413', async () => {
+    const before = await size();
+    expect((await add('')).text).toBe(String(before));
+    expect((await add(new Uint8Array(65_535))).text).toBe(String(before + 1));
+    const refused = await add(new Uint8Array(65_536));
+    expect({ status: refused.status, code: refused.json()['code'] }).toEqual({ status: 413, code: 'body_too_large' });
+    expect(await size()).toBe(before + 2);
+  });
+
+  test('41 bytes that could pass for an event are refused, and nothing else of that kind', async () => {
+    const before = await size();
+    for (const first of [0x00, 0x01, 0x11, 0x1f]) {
+      const refused = await add(new Uint8Array(41).fill(first));
+      expect({ status: refused.status, code: refused.json()['code'] }).toEqual({
+        status: 400,
+        code: 'reserved_leaf_form',
+      });
+    }
+    expect(await size()).toBe(before);
+    for (const leaf of [new Uint8Array(41).fill(0x20), new Uint8Array(40).fill(1), new Uint8Array(42).fill(1)]) {
+      expect((await add(leaf)).status).toBe(200);
+    }
+  });
+
+  test('needs a raw log, POST, and no content coding', async () => {
+    expect((await add('x', {}, '/logs/main/add')).json()).toMatchObject({ status: 409, code: 'wrong_log_kind' });
+    expect((await server.post('/logs/raw/events', { a: 1 })).json()).toMatchObject({
+      status: 409,
+      code: 'wrong_log_kind',
+    });
+    const get = await server.get('/logs/raw/add', ADMIN_KEY);
+    expect({ status: get.status, allow: get.headers.allow }).toEqual({ status: 405, allow: 'POST' });
+    expect((await add('x', { 'content-encoding': 'gzip' })).status).toBe(415);
+  });
+});
+
+describe('add-batch', () => {
+  test('takes entries in bundle framing, all of them, and answers the first index', async () => {
+    const before = await size();
+    const leaves = Array.from({ length: 300 }, (_, i) => utf8(`batch ${i}`.repeat(i % 4)));
+    const reply = await add(encodeBundle(leaves), {}, '/logs/raw/add-batch');
+    expect({ status: reply.status, text: reply.text }).toEqual({ status: 200, text: String(before) });
+    expect(await size()).toBe(before + 300);
+  });
+
+  test.each([
+    ['nothing', new Uint8Array(0), 400, 'bad_framing'],
+    ['half a length', Uint8Array.of(0), 400, 'bad_framing'],
+    ['an entry that is cut off', Uint8Array.of(0, 1, 65, 0, 5, 66), 400, 'bad_framing'],
+    ['one entry too many', new Uint8Array(2 * 301), 413, 'too_many_entries'],
+    [
+      'a reserved form among others',
+      encodeBundle([utf8('good'), new Uint8Array(41).fill(1)]),
+      400,
+      'reserved_leaf_form',
+    ],
+  ])('%s is refused whole', async (_, body, status, code) => {
+    const before = await size();
+    expect((await add(body, {}, '/logs/raw/add-batch')).json()).toMatchObject({ status, code });
+    expect(await size()).toBe(before);
+  });
+});
+
+describe('reading a raw log', () => {
+  test('bundles hold the posted bytes, and proofs verify', async () => {
+    const leaves = [utf8('one'), utf8(''), new Uint8Array(41).fill(0x20)];
+    for (const leaf of leaves) await add(leaf, {}, '/logs/open/add');
+    await server.sign();
+    const log = (await server.get('/logs/open')).json<{ verifier_key: string; tree_size: number }>();
+    expect(log.tree_size).toBe(3);
+    const checkpoint = openCheckpoint(
+      (await server.get('/logs/open/checkpoint')).text,
+      parseVerifierKey(log.verifier_key),
+    );
+    expect(decodeBundle((await server.get('/logs/open/tile/entries/000.p/3')).bytes, 3)).toEqual(leaves);
+    for (const [leafIndex, leaf] of leaves.entries()) {
+      const { proof } = (await server.get(`/logs/open/proofs/inclusion?index=${leafIndex}`)).json<
+        Json & { proof: string[] }
+      >();
+      const { treeSize, rootHash } = checkpoint;
+      verifyInclusion({
+        leafHash: leafHash(leaf),
+        leafIndex,
+        treeSize,
+        rootHash,
+        proof: proof.map((hash) => asTreeHash(fromBase64(hash))),
+      });
+    }
+  });
+
+  test('needs the scope read unless reads are public', async () => {
+    for (const path of ['checkpoint', 'tile/0/000.p/1', 'proofs/inclusion?index=0', 'tree-head']) {
+      expect((await server.request('GET', `/logs/raw/${path}`)).status).toBe(401);
+      expect((await server.request('GET', `/logs/open/${path}`)).status).toBe(200);
+    }
+    const appendOnly = await server.makeKey(['append'], { log: 'raw' });
+    expect((await server.get('/logs/raw/checkpoint', appendOnly)).status).toBe(403);
+  });
+
+  test('what was added is there after a restart', async () => {
+    const before = await size();
+    await server.restart();
+    expect(await size()).toBe(before);
+    expect((await add('after')).text).toBe(String(before));
+  });
+});
