@@ -118,11 +118,16 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
       // Claimed before the database is opened: from here on, whoever had it before cannot acknowledge anything. What the guard holds
       // counts from here on too; before, the owner before may still have been writing.
       const content = await guard.claim();
-      guard.watch(path);
+      // Where the file system keeps no inodes, a place cannot be told from another.
+      const watch = (place: string): void => {
+        if (options.checkInode !== false) guard.watch(place);
+      };
+      watch(guardPath);
+      watch(path);
       const { store, firstStart } = isUntouched(content)
         ? await openNewStore(dbPath, content.storeId, options)
         : { store: await openStore(dbPath, false, options), firstStart: false };
-      guard.watch(dbPath);
+      watch(dbPath);
       return {
         firstStart,
         store,

@@ -128,8 +128,8 @@ export class GuardFile implements Guard {
   readonly path: string;
   readonly #fd: number;
   readonly #storeId: Uint8Array;
-  /** What must stay where it is while this process runs: the guard itself, and whatever `watch` was told of. */
-  readonly #places: { readonly path: string; readonly dev: number; readonly ino: number }[];
+  /** What must stay where it is while this process runs. */
+  readonly #places: { readonly path: string; readonly dev: number; readonly ino: number }[] = [];
   #epoch: Uint8Array | undefined;
   #failure: GuardError | undefined;
 
@@ -137,8 +137,6 @@ export class GuardFile implements Guard {
     this.path = path;
     this.#fd = fd;
     this.#storeId = storeId;
-    const { dev, ino } = fstatSync(fd);
-    this.#places = [{ path, dev, ino }];
   }
 
   /** Opens an existing guard. Throws a GuardError `unreadable` if both slots are damaged or it is not a guard at all. */

@@ -271,10 +271,13 @@ describe('owner', () => {
         renameSync(`${path}.copy`, path);
       },
     ],
-  ])('a guard that was %s is lost', async (_, lose) => {
+  ])('a guard that was %s is lost, if it is watched', async (_, lose) => {
+    const unwatched = await owner();
     const guard = await owner();
+    guard.watch(path);
     guard.checkOwner();
     lose();
+    expect(() => unwatched.checkOwner()).toThrow('taken over');
     expect(() => guard.checkOwner()).toThrow(expect.objectContaining({ code: 'deposed' }));
     expect(await errorOf(guard.promise({ n: 1, recordHash: hashOf(1) }))).toMatchObject({ code: 'deposed' });
   });
