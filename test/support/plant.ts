@@ -61,5 +61,9 @@ export const ROLLBACK_ACCEPTED: readonly Bug[] = [
 
 /** Does not look whether the guard is the file it was made as. */
 export const COPY_ACCEPTED: readonly Bug[] = [
-  { file: 'server/data-directory.js', text: 'options.checkInode !== false', replacement: 'false' },
+  {
+    file: 'server/data-directory.js',
+    text: 'options.checkInode !== false && found.inode',
+    replacement: 'false && found.inode',
+  },
 ];
