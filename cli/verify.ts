@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { trimEvent } from '../client/append-body.ts';
 import { auditLog } from '../client/audit.ts';
-import { openEventReply, type ProvenEntry } from '../client/check-reply.ts';
+import { openEventReply, openTlogProof, type ProvenEntry } from '../client/check-reply.ts';
 import { ClientError } from '../client/error.ts';
 import { knownHead } from '../client/known-head.ts';
 import type { LogClient } from '../client/log-client.ts';
-import { parseEventReply } from '../client/replies.ts';
+import { parseEntryLine, parseEventReply } from '../client/replies.ts';
 import { baseUrl } from '../client/transport.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
+import { parseTlogProof } from '../proofs/tlog-proof.ts';
 import { equalBytes, parseDecimal, toBase64 } from '../tree/bytes.ts';
 import type { MemoryFile } from './memory-file.ts';
 import { givenKey, type LogFlags, openLog, openMemory, withLogOptions } from './options.ts';
@@ -33,17 +34,22 @@ import { provenLine, provenMembers, signedBy } from './proven.ts';
 interface VerifyFlags extends LogFlags {
   readonly all?: true;
   readonly event?: string;
+  readonly entry?: string;
 }
 
 export function verifyCommand(): Command {
   return withLogOptions(
     new Command('verify')
       .description('verify entries: by leaf index, from saved answers, or all of a log')
-      .argument('[TARGET...]', 'a leaf index, or a file with a saved answer of GET events/INDEX (- is stdin)')
+      .argument(
+        '[TARGET...]',
+        'a leaf index, a file with a saved answer of GET events/INDEX (- is stdin), or a .tlog-proof',
+      )
       .option(
         '--all',
         'every entry of the log: rebuild all leaves and the root hash, and compare it with the signed one',
       )
+      .option('--entry <FILE>', 'the entry that a .tlog-proof is for: a saved answer, or a line of GET events?from=')
       .option('--event <FILE>', 'also check that the entry is this event, byte for byte'),
   )
     .addHelpText(
@@ -58,6 +64,7 @@ Examples:
   $ indelible verify 7 --url http://127.0.0.1:8080/logs/main --key ind_…
   $ indelible verify event-7.json --vkey 'example.com/logs/main+1234abcd+AZ…'
   $ indelible verify event-7.json --event original.json
+  $ indelible verify 7.tlog-proof --entry event-7.json
   $ indelible verify --all`,
     )
     .action((targets: string[], flags: VerifyFlags) => run(flags.json === true, () => verify(targets, flags)));
@@ -67,6 +74,8 @@ async function verify(targets: readonly string[], flags: VerifyFlags): Promise<n
   if (flags.all === true ? targets.length > 0 : targets.length === 0)
     throw usage('give leaf indexes or files to verify, or --all alone');
   if (flags.event !== undefined && targets.length !== 1) throw usage('--event goes with exactly one target');
+  if (flags.entry !== undefined && !(targets.length === 1 && targets[0]?.endsWith('.tlog-proof') === true))
+    throw usage('--entry goes with exactly one target, a .tlog-proof');
   const memory = openMemory();
   if (flags.all === true) return await verifyAll(flags, memory);
   const event = flags.event === undefined ? undefined : trimEvent(await readFile(flags.event));
@@ -113,8 +122,17 @@ async function verifyOnline(target: string, client: LogClient): Promise<Verified
 
 async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile): Promise<Verified> {
   const reply = path === '-' ? await readStdin() : Uint8Array.from(await readFile(path));
-  const key = await offlineKey(reply, flags, memory);
-  const proven = openEventReply(reply, key);
+  let key: VerifierKey;
+  let proven: ProvenEntry;
+  if (path.endsWith('.tlog-proof')) {
+    if (flags.entry === undefined) throw usage(`${path} does not hold the entry itself: give it with --entry`);
+    const entry = parseEntryLine(Uint8Array.from(await readFile(flags.entry)));
+    key = await offlineKey(parseTlogProof(reply).checkpoint, flags, memory);
+    proven = openTlogProof(reply, entry, key);
+  } else {
+    key = await offlineKey(parseEventReply(reply).head.checkpoint, flags, memory);
+    proven = openEventReply(reply, key);
+  }
   const known = await knownHead(memory, key);
   const { checkpoint } = proven;
   // Other sizes can only be compared with a proof, which only the log can give.
@@ -130,11 +148,11 @@ async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile):
 }
 
 /** The given key, else the one pinned for --url, else the one pinned for the origin, whatever the URL. Never from the file itself. */
-async function offlineKey(reply: Uint8Array, flags: VerifyFlags, memory: MemoryFile): Promise<VerifierKey> {
+async function offlineKey(checkpoint: string, flags: VerifyFlags, memory: MemoryFile): Promise<VerifierKey> {
   if (flags.vkey !== undefined) return givenKey(flags.vkey);
   const pin = flags.url === undefined ? undefined : await memory.readPin(baseUrl(flags.url));
   if (pin !== undefined) return parseVerifierKey(pin);
-  const [origin = ''] = parseEventReply(reply).head.checkpoint.split('\n', 1);
+  const [origin = ''] = checkpoint.split('\n', 1);
   const pinned = (await memory.pins()).filter(([, text]) => parseVerifierKey(text).name === origin);
   const texts = new Set(pinned.map(([, text]) => text));
   const [first] = pinned;

@@ -4,6 +4,7 @@ import { type EventEntry, entryLeaf, verifyEntry } from '../proofs/entry.ts';
 import { ProofError } from '../proofs/error.ts';
 import type { VerifierKey } from '../proofs/key.ts';
 import { parseEventLeaf } from '../proofs/leaf.ts';
+import { parseTlogProof } from '../proofs/tlog-proof.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
 import { type LeafHash, leafHash, type TreeHash } from '../tree/hash.ts';
 import { ClientError } from './error.ts';
@@ -32,6 +33,20 @@ export function openEventReply(reply: Uint8Array, key: VerifierKey): ProvenEntry
   const checkpoint = openHead(head, key);
   verifyEntry({ entry, checkpoint, proof });
   return { ...entry, leafHash: leafHash(entry.leaf), proof, checkpoint, reply };
+}
+
+/**
+ * Verifies an entry with a tlog-proof: the leaf is made from the entry's own bytes, and all that the proof adds is its place, the
+ * hashes and the checkpoint. Throws ClientError `bad_reply`, ProofError, NoteError.
+ */
+export function openTlogProof(text: Uint8Array, stated: EventEntry, key: VerifierKey): ProvenEntry {
+  const { leafIndex, proof, checkpoint: note } = parseTlogProof(text);
+  if (stated.leafIndex !== leafIndex)
+    throw new ClientError('bad_reply', `the proof is for leaf index ${leafIndex}, the entry for ${stated.leafIndex}`);
+  const checkpoint = openCheckpoint(note, key);
+  const entry = rebuild(stated, checkpoint.origin);
+  verifyEntry({ entry, checkpoint, proof });
+  return { ...entry, proof, checkpoint, reply: text };
 }
 
 /** Opens the checkpoint of an answer, which must have the tree size that is stated beside it. */

@@ -17,7 +17,7 @@ export { type EventHeader, parseHeader } from '../proofs/leaf.ts';
 export { formatMicros, parseMicros } from '../proofs/time.ts';
 export { AdminClient, type KeyInfo, type NewKey, type NewLog, type Scope } from './admin-client.ts';
 export { type AuditOptions, auditLog } from './audit.ts';
-export { type LoggedEntry, openEventReply, type ProvenEntry } from './check-reply.ts';
+export { type LoggedEntry, openEventReply, openTlogProof, type ProvenEntry } from './check-reply.ts';
 export type { ClientClock } from './clock.ts';
 export { ClientError, type ClientErrorCode, type HeadPair, type Problem } from './error.ts';
 export {

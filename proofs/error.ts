@@ -55,6 +55,8 @@ export type NoteErrorCode =
   | 'malformed_note'
   /** Not the text of a verifier key or signer key. */
   | 'malformed_key'
+  /** Not a tlog-proof. */
+  | 'malformed_proof'
   /** A key of an algorithm that is not supported here. */
   | 'unknown_algorithm'
   /** The key ID in the text is not that of the key (SN-6). */

@@ -12,7 +12,8 @@ import type { LogCall } from './call.ts';
 import { type Code, problem } from './problem.ts';
 import { base64, renderEntry, renderProof } from './render.ts';
 import { json, jsonText, type Reply } from './reply.ts';
-import { decimal, mediaType, Query, readBody } from './request.ts';
+import { mediaType, Query, readBody } from './request.ts';
+import { signedIndex, waitUntilSigned } from './signed.ts';
 
 type Ack = 'durable' | 'signed';
 
@@ -114,11 +115,7 @@ function refuseLines(bad: readonly RefusedLine[]): Reply {
 export async function show(call: LogCall): Promise<Reply> {
   const { log, params, server } = call;
   new Query(call.search, []);
-  const leafIndex = decimal(params['index'] as string, 'the leaf index');
-  if (leafIndex >= log.state.treeSize) {
-    throw new ServerError('no_such_entry', `the log has ${log.state.treeSize} entries; the first has index 0`);
-  }
-  await waitUntilSigned(call, leafIndex + 1);
+  const leafIndex = await signedIndex(call, params['index'] as string);
   const { treeSize, checkpoint } = log.published;
   const [entry] = await server.entries(log, leafIndex, leafIndex + 1);
   const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
@@ -157,10 +154,4 @@ export async function list(call: LogCall): Promise<Reply> {
     headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
     body: lines.join(''),
   };
-}
-
-/** An entry is shown under a signed head or not at all: what is only durable waits a little for it. */
-async function waitUntilSigned({ log, server, limits }: LogCall, treeSize: number): Promise<void> {
-  if (await server.publisher.waitFor(log, treeSize, limits.readTimeout)) return;
-  throw new ServerError('not_signed_yet', 'the entry is durable, but no signed head covers it yet; ask again');
 }

@@ -1,4 +1,5 @@
 /** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
+import { formatTlogProof } from '../../proofs/tlog-proof.ts';
 import { leafHash } from '../../tree/hash.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log.ts';
@@ -8,6 +9,7 @@ import type { LogCall } from './call.ts';
 import { base64, renderHead, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { Query } from './request.ts';
+import { signedIndex } from './signed.ts';
 
 /** GET checkpoint: the newest published head as a signed note (C2SP tlog-checkpoint). */
 export function checkpoint({ log, req }: LogCall): Reply {
@@ -56,6 +58,21 @@ export async function inclusion({ log, server, search }: LogCall): Promise<Reply
     proof: renderProof(proof),
     checkpoint: head?.checkpoint ?? null,
   });
+}
+
+/** GET proofs/7.tlog-proof: inclusion under the newest head as one text file, for offline verification (C2SP tlog-proof). */
+export async function tlogProof(call: LogCall): Promise<Reply> {
+  const { log, server, params } = call;
+  const name = params['file'] as string;
+  if (!name.endsWith('.tlog-proof')) throw new ServerError('not_found', 'there is nothing here for you');
+  const leafIndex = await signedIndex(call, name.slice(0, -'.tlog-proof'.length));
+  const { treeSize, checkpoint } = log.published;
+  const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
+  return {
+    status: 200,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+    body: formatTlogProof({ leafIndex, proof, checkpoint }),
+  };
 }
 
 /** GET proofs/consistency?first=&second=. */

@@ -56,6 +56,7 @@ export const ROUTES: readonly Route[] = [
   { ...publicRead, path: '/logs/:log/tile/*', hot: true, handle: tiles.show },
   { ...publicRead, path: '/logs/:log/proofs/inclusion', hot: true, handle: heads.inclusion },
   { ...publicRead, path: '/logs/:log/proofs/consistency', hot: true, handle: heads.consistency },
+  { ...publicRead, path: '/logs/:log/proofs/:file', handle: heads.tlogProof },
   { ...publicRead, path: '/logs/:log', handle: admin.showLog },
   { ...publicRead, path: '/logs/:log/tree-head', handle: heads.treeHead },
   { ...publicRead, path: '/logs/:log/tree-heads', handle: heads.treeHeads },

@@ -88,6 +88,63 @@ describe('real events, end to end', () => {
     expect(indelible('verify', saved, '--vkey', vkey).status).toBe(1);
   }, 60_000);
 
+  test('a tlog-proof with the entry is as good as the saved answer', async () => {
+    const proof = join(folder.path, '7.tlog-proof');
+    const entry = join(folder.path, 'entry-7.json');
+    const text = await (await server.fetch('/logs/main/proofs/7.tlog-proof')).text();
+    const verify = (): number | null => indelible('verify', proof, '--entry', entry, '--vkey', vkey).status;
+    writeFileSync(proof, text);
+    writeFileSync(entry, replies[7] as string);
+    expect(verify()).toBe(0);
+    expect(indelible('verify', proof, '--vkey', vkey).status).toBe(2);
+    writeFileSync(entry, replies[8] as string);
+    expect(verify()).toBe(1);
+    writeFileSync(entry, replies[7] as string);
+    writeFileSync(proof, text.replace('index 7\n', 'index 6\n'));
+    expect(verify()).toBe(1);
+  }, 30_000);
+
+  withGo(
+    'torchwood verifies tlog-proofs, that of a log of size 1 included',
+    async () => {
+      const binary = join(folder.path, 'torchwood');
+      const built = spawnSync('go', ['build', '-o', binary, '.'], {
+        cwd: join(ROOT, 'test/interop/torchwood'),
+        encoding: 'utf8',
+      });
+      expect({ status: built.status, stderr: built.status === 0 ? '' : built.stderr }).toEqual({
+        status: 0,
+        stderr: '',
+      });
+      const torchwood = (key: string, leafHash: string, input: string): number | null =>
+        spawnSync(binary, ['-vkey', key, '-leaf-hash', leafHash], { input, encoding: 'utf8' }).status;
+
+      for (const i of [0, 7, 255, 256, events.length - 1]) {
+        const text = await (await server.fetch(`/logs/main/proofs/${i}.tlog-proof`)).text();
+        const { leaf_hash: leafHash } = JSON.parse(replies[i] as string) as { leaf_hash: string };
+        expect({ i, status: torchwood(vkey, leafHash, text) }).toEqual({ i, status: 0 });
+        expect(torchwood(vkey, leafHash, text.replace(`index ${i}\n`, `index ${i + 1}\n`))).toBe(1);
+      }
+      const json = { 'content-type': 'application/json' };
+      const made = await server.fetch('/admin/logs', {
+        method: 'POST',
+        headers: json,
+        body: '{"name":"one","public_reads":true}',
+      });
+      const { verifier_key: key } = (await made.json()) as { verifier_key: string };
+      const added = await server.fetch('/logs/one/events?ack=signed', {
+        method: 'POST',
+        headers: json,
+        body: '{"a":1}',
+      });
+      const [entry] = ((await added.json()) as { entries: { leaf_hash: string }[] }).entries;
+      const text = await (await server.fetch('/logs/one/proofs/0.tlog-proof')).text();
+      expect(text.split('\n').slice(0, 3)).toEqual(['c2sp.org/tlog-proof@v1', 'index 0', '']);
+      expect(torchwood(key, entry?.leaf_hash as string, text)).toBe(0);
+    },
+    300_000,
+  );
+
   withPython(
     'the Python verifier verifies every entry, saved and online',
     () => {

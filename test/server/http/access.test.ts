@@ -85,6 +85,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   'GET /logs/:log/checkpoint': { right: 'public read', path: '/checkpoint', good: 200 },
   'GET /logs/:log/tile/*': { right: 'public read', path: '/tile/entries/000.p/1', good: 200 },
   'GET /logs/:log/proofs/inclusion': { right: 'public read', path: '/proofs/inclusion?index=0', good: 200 },
+  'GET /logs/:log/proofs/:file': { right: 'public read', path: '/proofs/0.tlog-proof', good: 200 },
   'GET /logs/:log/proofs/consistency': {
     right: 'public read',
     path: '/proofs/consistency?first=0&second=1',
