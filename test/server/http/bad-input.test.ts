@@ -563,7 +563,7 @@ describe('paths and methods', () => {
     '/logs/main/events/0/x',
     '/logs/main/proofs',
     '/logs/main/proofs/',
-    '/logs/main/add',
+    '/logs/main/adds',
     '/admin',
     '/admin/',
     '/admin/keys/',
