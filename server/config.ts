@@ -2,14 +2,13 @@
  * Configuration: one table gives every setting its flag, environment variable, default, unit and example. Flags win over the
  * environment. All problems are reported at once.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { apiKeyId } from './access.ts';
 import { CLOCK_LIMITS } from './clock.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { PUBLISHER_INTERVALS } from './publisher.ts';
-import { parseMasterSeed } from './secrets.ts';
+import { parseMasterSeed, readMasterFile } from './secrets.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
 
 function whole(least: number, most: number): z.ZodType<number> {
@@ -219,13 +218,10 @@ export function readConfig(flags: Readonly<Partial<Record<Name, string>>>, envir
 
 function readSeedFile(path: string | undefined): Uint8Array | undefined {
   if (path === undefined) return undefined;
-  let mode: number;
   try {
-    mode = statSync(path).mode;
+    return readMasterFile(path);
   } catch (cause) {
+    if (cause instanceof ExitError) throw cause;
     throw new ExitError(EXIT.usage, `--master-seed-file: cannot read ${path}`, { cause });
   }
-  if (mode % 0o100 !== 0)
-    throw new ExitError(EXIT.refused, `${path} can be read by others. Make it private: chmod 600 ${path}`);
-  return parseMasterSeed(readFileSync(path, 'utf8'), path);
 }

@@ -1,6 +1,6 @@
 /** The server as a process: first start, what it prints, how it stops, what it exits with. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ADMIN_KEY, BUILD, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
@@ -129,6 +129,27 @@ describe('the server process', () => {
     const { status, stderr } = serve(['--data-dir', path, '--listen', '127.0.0.1:0']);
     expect(status).toBe(78);
     expect(stderr).toContain('chmod 600');
+    remove();
+  });
+
+  test('a master seed from a file elsewhere: used if it is private, 78 if others can read it, 2 if it is missing', async () => {
+    const { path, remove } = temporaryFolder('seed');
+    const file = join(path, 'seed');
+    const flags = ['--master-seed-file', file];
+    expect(serve(['--data-dir', join(path, 'data'), '--listen', '127.0.0.1:0', ...flags])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('cannot read'),
+    });
+    writeFileSync(file, `${'5a'.repeat(32)}\n`, { mode: 0o644 });
+    expect(serve(['--data-dir', join(path, 'data'), '--listen', '127.0.0.1:0', ...flags])).toMatchObject({
+      status: 78,
+      stderr: expect.stringContaining('chmod 600'),
+    });
+    chmodSync(file, 0o600);
+    const server = await ServerProcess.start({ dataDir: join(path, 'data'), flags });
+    expect((await server.append({ id: 1 })).status).toBe(200);
+    expect(existsSync(join(path, 'data/keys/master'))).toBe(false);
+    await server.stop();
     remove();
   });
 
