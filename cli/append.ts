@@ -1,7 +1,7 @@
 /** `indelible append`: the events of a file, in batches. */
 import { Command, Option } from 'commander';
 import { ClientError } from '../client/error.ts';
-import type { AppendResult, LogClient } from '../client/log-client.ts';
+import type { AppendOptions, AppendResult, LogClient } from '../client/log-client.ts';
 import type { Ack } from '../client/replies.ts';
 import { parseHeader } from '../proofs/leaf.ts';
 import { type FileLine, openLineFile } from './line-file.ts';
@@ -11,6 +11,7 @@ import { startProgress } from './progress.ts';
 
 interface AppendFlags extends LogFlags {
   readonly idPointer?: string;
+  readonly idempotencyKey?: string;
   readonly ack?: Ack;
 }
 
@@ -38,6 +39,12 @@ export function appendCommand(): Command {
       .description('append the events of a file, one JSON object a line (NDJSON), gzip accepted; - is stdin')
       .argument('<FILE>', 'the file')
       .option('--id-pointer <POINTER>', 'JSON pointer to the id in each event: with it, a second run adds nothing')
+      .addOption(
+        new Option(
+          '--idempotency-key <KEY>',
+          'for events without ids: with the same key and the same file, a second run adds nothing',
+        ).conflicts('idPointer'),
+      )
       .addOption(new Option('--ack <LEVEL>', 'level to wait for').choices(['durable', 'signed'])),
   )
     .addHelpText(
@@ -58,8 +65,10 @@ Examples:
 async function append(path: string, flags: AppendFlags): Promise<undefined> {
   const file = await openLineFile(path);
   const client = await openLog(flags, openMemory(), { retries: RETRIES });
-  if (flags.idPointer === undefined)
-    note('without --id-pointer a second run appends everything again, and a broken connection can not be retried');
+  if (flags.idPointer === undefined && flags.idempotencyKey === undefined)
+    note(
+      'without --id-pointer or --idempotency-key a second run appends everything again, and a broken connection can not be retried',
+    );
   const counts: Counts = {
     appended: 0,
     replayed: 0,
@@ -68,10 +77,11 @@ async function append(path: string, flags: AppendFlags): Promise<undefined> {
     last: undefined,
     ack: undefined,
   };
+  let number = 0;
   const progress = startProgress('appending', file.size, flags.json === true);
   try {
     for await (const batch of batches(file.lines())) {
-      count(counts, await appendBatch(client, batch, flags, counts));
+      count(counts, await appendBatch(client, batch, optionsOf(flags, ++number), counts));
       progress.update(file.read(), counts.appended + counts.replayed);
     }
   } catch (error) {
@@ -86,6 +96,11 @@ async function append(path: string, flags: AppendFlags): Promise<undefined> {
     note(`${counts.unprotected} events have nothing at ${flags.idPointer}; a second run appends them again`);
   say(flags.json === true ? JSON.stringify({ ok: true, ...membersOf(counts) }) : summary(counts));
   return undefined;
+}
+
+/** Each batch is a request of its own, so each has a key of its own. */
+function optionsOf({ ack, idPointer, idempotencyKey }: AppendFlags, batch: number): AppendOptions {
+  return { ack, idPointer, idempotencyKey: idempotencyKey === undefined ? undefined : `${idempotencyKey}/${batch}` };
 }
 
 async function* batches(lines: AsyncIterable<FileLine>): AsyncGenerator<FileLine[], void, undefined> {
@@ -107,13 +122,13 @@ async function* batches(lines: AsyncIterable<FileLine>): AsyncGenerator<FileLine
 async function appendBatch(
   client: LogClient,
   batch: readonly FileLine[],
-  { ack, idPointer }: AppendFlags,
+  options: AppendOptions,
   counts: Counts,
 ): Promise<AppendResult> {
   try {
     return await client.append(
       batch.map(({ bytes }) => bytes),
-      { ack, idPointer },
+      options,
     );
   } catch (error) {
     const from = batch[0]?.line ?? 0;
@@ -125,16 +140,18 @@ async function appendBatch(
       .slice(0, MAX_SHOWN)
       .map(({ line, code, detail }) => `line ${line}: ${printable(`${code}: ${detail}`)}`);
     if (errors.length > MAX_SHOWN) lines.push(`and ${errors.length - MAX_SHOWN} more bad lines`);
-    lines.push(`${range}: ${refused ? 'nothing of them was stored' : whatIsKnown(error, idPointer !== undefined)}`);
+    lines.push(
+      `${range}: ${refused ? 'nothing of them was stored' : whatIsKnown(error, (options.idPointer ?? options.idempotencyKey) !== undefined)}`,
+    );
     lines.push(`before that: ${summary(counts)}`);
     throw new Stopped(error, lines, { ...membersOf(counts), errors, from_line: from, to_line: to });
   }
 }
 
-function whatIsKnown(error: unknown, hasPointer: boolean): string {
+function whatIsKnown(error: unknown, repeatable: boolean): string {
   if (!(error instanceof ClientError)) return 'stored perhaps, but not as the answer says';
   if (error.code === 'unreachable' || error.code === 'http')
-    return hasPointer ? 'not acknowledged; run it again to go on' : 'not stored';
+    return repeatable ? 'not acknowledged; run it again to go on' : 'not stored';
   if (error.code === 'outcome_unknown') return 'stored or not, nobody knows; look before you run it again';
   return 'stored perhaps, but the answer can not be believed';
 }
@@ -173,7 +190,8 @@ function count(counts: Counts, { ack, entries }: AppendResult): void {
     if (replayed) counts.replayed++;
     else {
       counts.appended++;
-      if (parseHeader(header).id_pointer === undefined) counts.unprotected++;
+      const { id_pointer, idempotency_key } = parseHeader(header);
+      if (id_pointer === undefined && idempotency_key === undefined) counts.unprotected++;
     }
     counts.first = Math.min(counts.first ?? leafIndex, leafIndex);
     counts.last = Math.max(counts.last ?? leafIndex, leafIndex);

@@ -47,10 +47,17 @@ function isSpace(byte: number | undefined): boolean {
 }
 
 /**
- * Repeatable only if every event has something at the pointer: the log does not recognise an event without id again.
- * Events that are not JSON will be refused anyway and so count as not repeatable.
+ * Repeatable under an idempotency key. Otherwise only if every event has something at the pointer: the log does not recognise
+ * an event without id again. Events that are not JSON will be refused anyway and so count as not repeatable.
  */
-export function isRepeatable(events: readonly Uint8Array[], idPointer: string | undefined): Repeatable {
+export function isRepeatable(
+  events: readonly Uint8Array[],
+  {
+    idPointer,
+    idempotencyKey,
+  }: { readonly idPointer?: string | undefined; readonly idempotencyKey?: string | undefined },
+): Repeatable {
+  if (idempotencyKey !== undefined) return 'repeatable';
   if (idPointer === undefined) return 'once';
   return events.every((event) => hasMember(event, idPointer)) ? 'repeatable' : 'once';
 }

@@ -45,6 +45,11 @@ export interface AppendOptions {
   readonly ack?: Ack | undefined;
   /** JSON pointer (RFC 6901) to the id in each event that makes it exactly-once, such as `/id`. */
   readonly idPointer?: string | undefined;
+  /**
+   * 1 to 256 visible ASCII characters, new for each append, that make it exactly-once as a whole: repeated with the same events, it
+   * gives the same entries. Not with `idPointer`, nor on a log that has one of its own.
+   */
+  readonly idempotencyKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -148,13 +153,15 @@ export class LogClient {
 
   /**
    * Appends events, all or none, and rebuilds the leaf of each from the event as it was sent. With level signed, the checkpoint
-   * and every inclusion proof are verified too. Failures that pass are retried: all of them where every event has an id at
-   * `idPointer`, otherwise only if the server says that it stored nothing.
+   * and every inclusion proof are verified too. Failures that pass are retried: all of them under an idempotency key and where every
+   * event has an id at `idPointer`, otherwise only if the server says that it stored nothing.
    * Throws ClientError (`outcome_unknown` where nobody knows whether it was stored), ProofError, NoteError.
    */
   async append(given: readonly Uint8Array[], options: AppendOptions = {}): Promise<AppendResult> {
-    const { ack, idPointer, signal } = options;
+    const { ack, idPointer, idempotencyKey, signal } = options;
     const { events, contentType, body } = appendBody(given);
+    if (idempotencyKey !== undefined && !/^[!-~]{1,256}$/.test(idempotencyKey))
+      throw new ClientError('bad_argument', 'an idempotency key has 1 to 256 visible ASCII characters');
     // Before anything is stored: without a key no answer could be checked.
     const key = await this.verifierKey({ signal });
     const reply = parseAppendReply(
@@ -164,7 +171,8 @@ export class LogClient {
         query: { id_pointer: idPointer, ack },
         body,
         contentType,
-        repeatable: () => isRepeatable(events, idPointer),
+        idempotencyKey,
+        repeatable: () => isRepeatable(events, options),
         signal,
       }),
     );
@@ -172,7 +180,7 @@ export class LogClient {
       throw new ClientError('bad_reply', `${events.length} events were sent, the answer has ${reply.entries.length}`);
     const entries = reply.entries.map((stated, i) => {
       const entry = rebuild({ ...stated, event: events[i] as Uint8Array }, key.name);
-      this.#checkHeader(stated, idPointer);
+      this.#checkHeader(stated, i, options);
       return { ...entry, replayed: stated.replayed, ...(stated.proof === undefined ? {} : { proof: stated.proof }) };
     });
     checkPlaces(entries);
@@ -185,8 +193,10 @@ export class LogClient {
   }
 
   /** A header is committed for ever, so it must not lay a new entry at somebody else's door. */
-  #checkHeader({ header, replayed }: AppendReplyEntry, idPointer: string | undefined): void {
-    const { by, id_pointer } = parseHeader(header);
+  #checkHeader({ header, replayed }: AppendReplyEntry, i: number, { idPointer, idempotencyKey }: AppendOptions): void {
+    const { by, id_pointer, idempotency_key, n } = parseHeader(header);
+    if (idempotencyKey !== undefined && (idempotency_key !== idempotencyKey || n !== i))
+      throw new ProofError('bad_header', 'the header does not name the idempotency key and the place in the request');
     if (replayed) return;
     if (this.#keyId !== undefined && by !== this.#keyId)
       throw new ProofError('bad_header', `the header says that the entry is by ${by}, not by ${this.#keyId}`);

@@ -33,6 +33,7 @@ export interface ClientRequest {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: Uint8Array;
   readonly contentType?: string;
+  readonly idempotencyKey?: string | undefined;
   /** Default: `repeatable` for GET, else `once`. Only asked after a failed try. */
   readonly repeatable?: () => Repeatable;
   readonly signal?: AbortSignal | undefined;
@@ -157,10 +158,12 @@ export class Transport {
     }
   }
 
-  async #send({ method, path, query, body, contentType, signal }: ClientRequest, silence: AbortSignal) {
+  async #send(request: ClientRequest, silence: AbortSignal) {
+    const { method, path, query, body, contentType, idempotencyKey, signal } = request;
     const headers: Record<string, string> = {};
     if (this.#key !== undefined) headers['authorization'] = `Bearer ${this.#key}`;
     if (contentType !== undefined) headers['content-type'] = contentType;
+    if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
     return await this.#fetch(`${this.url}${path === '' ? '' : `/${path}`}${queryText(query)}`, {
       method: method ?? 'GET',
       headers,

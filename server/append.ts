@@ -1,31 +1,35 @@
 /**
- * One request to append: which of its events are new, which have been logged before under the same id, and which contradict what
+ * One request to append events: which of them are new, which have been logged before under the same id, and which contradict what
  * was. Decided for the whole request before anything of it is put into the group's transaction.
  */
-import canonicalize from 'canonicalize';
 import { encodeHeader } from '../proofs/leaf.ts';
 import { equalBytes } from '../tree/bytes.ts';
 import type { LeafHash } from '../tree/hash.ts';
-import type { Transaction } from './committer.ts';
 import { appendEntry, type StoredEntry } from './entry.ts';
 import { ServerError } from './errors.ts';
+import { type Answer, type Group, receivedAtIn } from './group.ts';
 import type { Pointer } from './ingest/event-id.ts';
 import type { Log } from './log.ts';
-import { idKey } from './storage/keys.ts';
 import { encodeIdRow } from './storage/rows.ts';
-import type { WantedId } from './used-ids.ts';
+import { sameContents, type WantedId } from './used-ids.ts';
+import { eventIdOf, requestIdOf } from './wanted-ids.ts';
+
+/** What makes a request exactly-once: an id in each event, or one key for all of it. */
+export type ExactlyOnce =
+  | { readonly kind: 'pointer'; readonly pointer: Pointer }
+  | { readonly kind: 'key'; readonly idempotencyKey: string };
 
 /** One request to append to an events log: all of its events or none. */
 export interface AppendRequest {
   readonly log: Log;
-  /** Events that passed `checkEvent`, with the JCS text of the id of those that have one. */
+  /** Events that passed `checkEvent`, with the JCS text of the id of those that have one under the pointer. */
   readonly events: readonly { readonly event: Uint8Array; readonly id: string | undefined }[];
   /** ID of the API key. */
   readonly by: string;
   /** Source name of the API key: the name space of ids. */
   readonly source: string;
   readonly via: string;
-  readonly pointer: Pointer | undefined;
+  readonly once: ExactlyOnce | undefined;
 }
 
 /** What became of one event. */
@@ -56,28 +60,18 @@ export class ConflictError extends ServerError {
   }
 }
 
-/** What the jobs of one group share. */
-export interface Group {
-  readonly transaction: Transaction;
-  /** Time for entries of this group in microseconds; `undefined` while the clock is unsafe. */
-  readonly now: number | undefined;
-  /** Entries that use an id already, by key of the id row. */
-  readonly stored: ReadonlyMap<string, StoredEntry>;
-  /** Ids that this group itself uses for the first time. */
-  readonly fresh: Map<string, StoredEntry>;
+/** A request under an idempotency key that another request has. */
+export function keyConflict(leafIndex: number): ServerError {
+  return new ServerError('id_conflict', `another request with this Idempotency-Key begins at entry ${leafIndex}`, {
+    details: { leaf_index: leafIndex },
+  });
 }
 
-/** Answers a job once its group is durable, given the leaf hashes of what was appended, by log. */
-export type Answer = (leafHashes: ReadonlyMap<string, readonly LeafHash[]>) => void;
-
-/** The id of each event of the request, `undefined` where there is none. */
-export function wantedIds({ log, events, source, pointer }: AppendRequest): (WantedId | undefined)[] {
-  if (pointer === undefined) return events.map(() => undefined);
-  // JCS of [kind, source, pointer, id], under the log's id key (DESIGN §3).
-  const names = `["pointer",${canonicalize(source)},${canonicalize(pointer.text)}`;
-  return events.map(({ id }) =>
-    id === undefined ? undefined : { log, key: idKey(log.name, log.idDigest(`${names},${id}]`)), pointer, id },
-  );
+/** The ids that a request uses, by event; one for the whole request counts as that of its first event. */
+export function wantedIds({ log, events, source, once }: AppendRequest): (WantedId | undefined)[] {
+  if (once?.kind === 'key') return [requestIdOf(log, source, once.idempotencyKey, events.length)];
+  if (once === undefined) return events.map(() => undefined);
+  return events.map(({ id }) => (id === undefined ? undefined : eventIdOf(log, source, once.pointer, id)));
 }
 
 /** How one event of a request is answered. */
@@ -87,18 +81,34 @@ type Resolution =
   | { readonly kind: 'same-request'; readonly first: number }
   | { readonly kind: 'conflict' };
 
-/**
- * Decides what becomes of each event before anything is changed: new, or a replay of one that is stored, in this group, or
- * earlier in the same request. The group is looked at before the store: two equal ids in one group are one entry.
- */
+type Resolve = (appended: Appended[]) => void;
+type Reject = (error: unknown) => void;
+
+/** Builds a request into the group. Throws ServerError `clock_unsafe`, and has changed nothing then. */
 export function buildAppend(
   request: AppendRequest,
   ids: readonly (WantedId | undefined)[],
   group: Group,
-  resolve: (appended: Appended[]) => void,
-  reject: (error: unknown) => void,
+  resolve: Resolve,
+  reject: Reject,
 ): Answer {
-  const { log, events, by, via, pointer } = request;
+  return request.once?.kind === 'key'
+    ? buildKeyed(request, request.once.idempotencyKey, ids[0] as WantedId, group, resolve, reject)
+    : buildEach(request, ids, group, resolve, reject);
+}
+
+/**
+ * Decides what becomes of each event before anything is changed: new, or a replay of one that is stored, in this group, or
+ * earlier in the same request. The group is looked at before the store: two equal ids in one group are one entry.
+ */
+function buildEach(
+  request: AppendRequest,
+  ids: readonly (WantedId | undefined)[],
+  group: Group,
+  resolve: Resolve,
+  reject: Reject,
+): Answer {
+  const { log, events, by, via, once } = request;
   const own = new Map<string, number>();
   const conflicts: Conflict[] = [];
   const conflict = (message: string, position: number, leafIndex?: number): Resolution => {
@@ -117,18 +127,17 @@ export function buildAppend(
     own.set(key, i);
     const used = group.fresh.get(key) ?? group.stored.get(key);
     if (used === undefined) return { kind: 'new', key };
-    return equalBytes(used.event, event)
-      ? { kind: 'replay', entry: used }
+    return sameContents(used, [event])
+      ? { kind: 'replay', entry: used.entries[0] as StoredEntry }
       : conflict(`another event with this id is entry ${used.leafIndex}`, i, used.leafIndex);
   });
   // Answered with the group: if the first user of the id is in it, a conflict is one only once that entry is durable.
   if (conflicts.length > 0) return () => reject(new ConflictError(conflicts));
 
-  const header = encodeHeader({ by, via, ...(pointer === undefined ? {} : { id_pointer: pointer.text }) });
-  const plain = pointer === undefined ? header : encodeHeader({ by, via });
+  const plain = encodeHeader({ by, via });
+  const header = once?.kind === 'pointer' ? encodeHeader({ by, via, id_pointer: once.pointer.text }) : plain;
   const isNew = resolutions.some(({ kind }) => kind === 'new');
-  const receivedAt = isNew ? timeOf(group, log) : 0;
-  const before = log.state.treeSize;
+  const receivedAt = isNew ? receivedAtIn(group, log) : 0;
   const entries: StoredEntry[] = [];
   for (const [i, { event }] of events.entries()) {
     const resolution = resolutions[i] as Resolution;
@@ -143,41 +152,57 @@ export function buildAppend(
         header: key === undefined ? plain : header,
         receivedAt,
       });
-      if (key !== undefined) {
-        group.fresh.set(key, entry);
-        group.transaction.put(key, encodeIdRow({ leafIndex: entry.leafIndex, count: 1 }));
-      }
+      if (key !== undefined) useId(group, key, [entry]);
       entries.push(entry);
     }
   }
+  const replayed = resolutions.map(({ kind }) => kind !== 'new');
+  return answerWith(log, entries, (i) => replayed[i] === true, resolve);
+}
+
+/** A request under an idempotency key: all of its events are new, or all of them are what is stored under that key. */
+function buildKeyed(
+  { log, events, by, via }: AppendRequest,
+  idempotencyKey: string,
+  { key }: WantedId,
+  group: Group,
+  resolve: Resolve,
+  reject: Reject,
+): Answer {
+  const used = group.fresh.get(key) ?? group.stored.get(key);
+  if (used !== undefined) {
+    const contents = events.map(({ event }) => event);
+    // Answered with the group, as above.
+    if (!sameContents(used, contents)) return () => reject(keyConflict(used.leafIndex));
+    return answerWith(log, used.entries, () => true, resolve);
+  }
+  const receivedAt = receivedAtIn(group, log);
+  const entries = events.map(({ event }, n) => {
+    const header = encodeHeader({ by, via, idempotency_key: idempotencyKey, n });
+    return appendEntry(group.transaction, log, { event, header, receivedAt });
+  });
+  useId(group, key, entries);
+  return answerWith(log, entries, () => false, resolve);
+}
+
+function useId(group: Group, key: string, entries: readonly StoredEntry[]): void {
+  const { leafIndex } = entries[0] as StoredEntry;
+  const count = entries.length;
+  group.fresh.set(key, { leafIndex, count, entries, contents: entries.map(({ event }) => event) });
+  group.transaction.put(key, encodeIdRow({ leafIndex, count }));
+}
+
+function answerWith(
+  log: Log,
+  entries: readonly StoredEntry[],
+  replayed: (i: number) => boolean,
+  resolve: Resolve,
+): Answer {
+  const before = log.state.treeSize;
   return (leafHashes) => {
     const hashes = leafHashes.get(log.name) ?? [];
     resolve(
-      entries.map((entry, i) => ({
-        ...entry,
-        leafHash: hashes[entry.leafIndex - before],
-        replayed: resolutions[i]?.kind !== 'new',
-      })),
+      entries.map((entry, i) => ({ ...entry, leafHash: hashes[entry.leafIndex - before], replayed: replayed(i) })),
     );
   };
-}
-
-/** Puts the leaves of a raw log into the group's transaction, as they are. Returns the index of the first; the others follow it. */
-export function buildRawAppend(log: Log, leaves: readonly Uint8Array[], group: Group): number {
-  const receivedAt = timeOf(group, log);
-  const first = log.state.treeSize + (group.transaction.touched.get(log.name)?.leaves.length ?? 0);
-  // Copies: leaves stay in memory until their bundle is full, and a view would keep the whole request with them.
-  for (const leaf of leaves) group.transaction.append(log, leaf.slice(), receivedAt);
-  return first;
-}
-
-/** receivedAt for what the group appends to a log. Throws ServerError `clock_unsafe`. */
-function timeOf({ now, transaction }: Group, log: Log): number {
-  if (now === undefined) {
-    throw new ServerError(
-      'clock_unsafe',
-      'the clock of the server jumped too far; nothing is appended until that is settled',
-    );
-  }
-  return Math.max(now, transaction.lastReceivedAt(log));
 }

@@ -17,6 +17,7 @@ export type ServerErrorCode =
   | 'body_too_large'
   | 'too_many_entries'
   | 'bad_framing'
+  | 'bad_idempotency_key'
   | 'reserved_leaf_form'
   | 'unsupported_media_type'
   | 'unsupported_encoding'

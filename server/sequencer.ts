@@ -10,18 +10,12 @@
  * A failed commit ends everything: all waiting jobs learn `outcome_unknown`, nothing more is accepted, the process exits.
  */
 import type { LeafHash } from '../tree/hash.ts';
-import {
-  type Answer,
-  type Appended,
-  type AppendRequest,
-  buildAppend,
-  buildRawAppend,
-  type Group,
-  wantedIds,
-} from './append.ts';
+import { type Appended, type AppendRequest, buildAppend, wantedIds } from './append.ts';
+import { buildRawAppend, type RawAppended, type RawAppendRequest, wantedRawId } from './append-raw.ts';
 import type { EntryClock } from './clock.ts';
 import { type Committer, Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
+import type { Answer, Group } from './group.ts';
 import type { Log } from './log.ts';
 import { readUsedIds, type UsedIdSources, type WantedId } from './used-ids.ts';
 
@@ -102,19 +96,17 @@ export class Sequencer {
     });
   }
 
-  /** Appends leaves to a raw log, all or none; resolves with the index of the first when they are durable. Rejects as `append`. */
-  appendRaw(log: Log, leaves: readonly Uint8Array[]): Promise<number> {
+  /** Appends leaves to a raw log, all or none; resolves when they are durable. Rejects as `append`. */
+  appendRaw(request: RawAppendRequest): Promise<RawAppended> {
+    const id = wantedRawId(request);
     let bytes = 0;
-    for (const leaf of leaves) bytes += leaf.length;
+    for (const leaf of request.leaves) bytes += leaf.length;
     return new Promise((resolve, reject) => {
       this.#submit({
-        entries: leaves.length,
+        entries: request.leaves.length,
         bytes,
-        ids: [],
-        build: (group) => {
-          const first = buildRawAppend(log, leaves, group);
-          return () => resolve(first);
-        },
+        ids: id === undefined ? [] : [id],
+        build: (group) => buildRawAppend(request, id, group, resolve, reject),
         reject,
       });
     });

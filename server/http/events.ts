@@ -1,7 +1,7 @@
 /** Events: appended one or many at a time, read one with its proof or many without. */
 import { formatMicros } from '../../proofs/time.ts';
 import { leafHash } from '../../tree/hash.ts';
-import { type Appended, ConflictError } from '../append.ts';
+import { type Appended, ConflictError, type ExactlyOnce } from '../append.ts';
 import type { StoredEntry } from '../entry.ts';
 import { ServerError } from '../errors.ts';
 import { eventId, parsePointer } from '../ingest/event-id.ts';
@@ -11,8 +11,8 @@ import { inclusionProof, inclusionProofs } from '../prover.ts';
 import type { LogCall } from './call.ts';
 import { type Code, problem } from './problem.ts';
 import { base64, renderEntry, renderProof } from './render.ts';
-import { json, jsonText, type Reply } from './reply.ts';
-import { mediaType, Query, readBody } from './request.ts';
+import { json, jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
+import { idempotencyKey, mediaType, Query, readBody } from './request.ts';
 import { signedIndex, waitUntilSigned } from './signed.ts';
 
 type Ack = 'durable' | 'signed';
@@ -23,8 +23,7 @@ export async function append(call: LogCall): Promise<Reply> {
   if (log.name.startsWith('_')) throw new ServerError('forbidden', 'only the server writes there');
   const query = new Query(call.search, ['ack', 'id_pointer']);
   const ack = parseAck(query.text('ack'));
-  const pointerText = query.text('id_pointer') ?? log.definition.idPointer;
-  const pointer = pointerText === null ? undefined : parsePointer(pointerText);
+  const once = exactlyOnce(call, query.text('id_pointer'));
   const type = mediaType(req);
   if (type !== 'application/json' && type !== 'application/x-ndjson') {
     throw new ServerError(
@@ -35,7 +34,7 @@ export async function append(call: LogCall): Promise<Reply> {
   const body = await readBody(call, limits.maxBodySize);
   const events: { readonly event: Uint8Array; readonly id: string | undefined }[] = [];
   const take = (event: Uint8Array): void => {
-    const id = pointer === undefined ? undefined : eventId(event, pointer);
+    const id = once?.kind === 'pointer' ? eventId(event, once.pointer) : undefined;
     events.push({ event, id: id?.kind === 'id' ? id.jcs : undefined });
   };
   let lines: readonly number[] | undefined;
@@ -51,13 +50,35 @@ export async function append(call: LogCall): Promise<Reply> {
   try {
     // The route needs the scope, so there is a key.
     const { id: by, name: source } = key as NonNullable<typeof key>;
-    appended = await server.sequencer.append({ log, events, by, source, via: 'events', pointer });
+    appended = await server.sequencer.append({ log, events, by, source, via: 'events', once });
   } catch (error) {
     if (lines === undefined || !(error instanceof ConflictError)) throw error;
     const at = lines;
     return refuseLines(error.conflicts.map(({ position, ...rest }) => ({ ...rest, line: at[position] as number })));
   }
-  call.metrics.replayed(appended.filter(({ replayed }) => replayed).length);
+  const replays = appended.filter(({ replayed }) => replayed).length;
+  call.metrics.replayed(replays);
+  const reply = await acknowledge(call, ack, appended);
+  return once?.kind === 'key' && replays > 0 ? withHeaders(reply, REPLAYED) : reply;
+}
+
+/** What makes this append exactly-once: its Idempotency-Key, or the pointer to its events' ids, its own or the log's. */
+function exactlyOnce({ req, log }: LogCall, asked: string | undefined): ExactlyOnce | undefined {
+  const key = idempotencyKey(req);
+  const pointer = asked ?? log.definition.idPointer;
+  if (key === undefined) return pointer === null ? undefined : { kind: 'pointer', pointer: parsePointer(pointer) };
+  if (pointer === null) return { kind: 'key', idempotencyKey: key };
+  const where =
+    asked === undefined ? `this log has the id_pointer ${pointer} for all appends` : 'id_pointer is given too';
+  throw new ServerError(
+    'bad_parameter',
+    `an append is exactly-once by Idempotency-Key or by id pointer, not both: ${where}`,
+  );
+}
+
+/** The answer to an append that is durable: at the level that was asked for, if that is reached in time. */
+async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[]): Promise<Reply> {
+  const { log, server, limits } = call;
   if (ack === 'signed') {
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
     const signed = await server.publisher.waitFor(log, needed, limits.ackTimeout);

@@ -23,6 +23,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   body_too_large: [413, 'Body too large'],
   too_many_entries: [413, 'Too many entries'],
   bad_framing: [400, 'Bad framing'],
+  bad_idempotency_key: [400, 'Bad idempotency key'],
   reserved_leaf_form: [400, 'Reserved leaf form'],
   event_too_large: [413, 'Event too large'],
   too_many_events: [413, 'Too many events'],

@@ -6,19 +6,21 @@ import { isReservedRawLeaf } from '../../proofs/leaf.ts';
 import { decodeFrames, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
 import { ServerError } from '../errors.ts';
 import type { LogCall } from './call.ts';
-import type { Reply } from './reply.ts';
-import { Query, readBody } from './request.ts';
+import { REPLAYED, type Reply } from './reply.ts';
+import { idempotencyKey, Query, readBody } from './request.ts';
 
 /** POST add: one entry, which may be empty; the answer is its index. */
 export async function add(call: LogCall): Promise<Reply> {
   new Query(call.search, []);
+  const once = idempotencyKey(call.req);
   const leaf = await readBody(call, MAX_LEAF_SIZE);
-  return append(call, [leaf]);
+  return append(call, [leaf], once);
 }
 
 /** POST add-batch: entries in bundle framing, u16 length ‖ bytes, all or none; the answer is the index of the first. */
 export async function addBatch(call: LogCall): Promise<Reply> {
   new Query(call.search, []);
+  const once = idempotencyKey(call.req);
   const { maxEvents, maxBodySize } = call.limits;
   const leaves = readFrames(await readBody(call, maxBodySize));
   if (leaves.length === 0) throw new ServerError('bad_framing', 'a batch has at least one entry');
@@ -27,10 +29,14 @@ export async function addBatch(call: LogCall): Promise<Reply> {
       details: { limit: maxEvents },
     });
   }
-  return append(call, leaves);
+  return append(call, leaves, once);
 }
 
-async function append({ log, server }: LogCall, leaves: readonly Uint8Array[]): Promise<Reply> {
+async function append(
+  { log, server, key, metrics }: LogCall,
+  leaves: readonly Uint8Array[],
+  once: string | undefined,
+): Promise<Reply> {
   const position = leaves.findIndex(isReservedRawLeaf);
   if (position >= 0) {
     throw new ServerError(
@@ -39,11 +45,18 @@ async function append({ log, server }: LogCall, leaves: readonly Uint8Array[]): 
       { details: leaves.length > 1 ? { position } : {} },
     );
   }
-  const first = await server.sequencer.appendRaw(log, leaves);
+  // The route needs the scope, so there is a key.
+  const { name: source } = key as NonNullable<typeof key>;
+  const { leafIndex, replayed } = await server.sequencer.appendRaw({ log, leaves, source, idempotencyKey: once });
+  if (replayed) metrics.replayed(leaves.length);
   return {
     status: 200,
-    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
-    body: String(first),
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-store',
+      ...(replayed ? REPLAYED : {}),
+    },
+    body: String(leafIndex),
   };
 }
 

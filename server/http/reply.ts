@@ -19,6 +19,9 @@ export function jsonText(status: number, text: string): Reply {
   return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store' }, body: `${text}\n` };
 }
 
+/** Says that the entries of an append had been there before, under the same Idempotency-Key. */
+export const REPLAYED: Readonly<Record<string, string>> = { 'idempotency-replayed': 'true' };
+
 export function withHeaders(reply: Reply, headers: Readonly<Record<string, string>>): Reply {
   return { ...reply, headers: { ...reply.headers, ...headers } };
 }

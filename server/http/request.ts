@@ -83,6 +83,19 @@ export function mediaType(req: IncomingMessage): string | undefined {
   return type?.trim();
 }
 
+/**
+ * The Idempotency-Key of a request: 1 to 256 visible ASCII characters, taken as they are, quotes too; or `undefined`. Two headers
+ * reach us joined by a comma and a space, and a space is refused. Throws ServerError `bad_idempotency_key`.
+ */
+export function idempotencyKey(req: IncomingMessage): string | undefined {
+  const key = req.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' || !/^[!-~]{1,256}$/.test(key)) {
+    throw new ServerError('bad_idempotency_key', 'an Idempotency-Key has 1 to 256 visible ASCII characters, no spaces');
+  }
+  return key;
+}
+
 /** Query parameters, each known and given at most once. Throws ServerError `bad_parameter`. */
 export class Query {
   readonly #values: ReadonlyMap<string, string>;

@@ -59,7 +59,9 @@ describe('append', () => {
   });
 
   test('says that without ids a second run doubles', async () => {
-    expect((await user.run(['append', '-'], lines(1))).stderr).toContain('without --id-pointer a second run');
+    expect((await user.run(['append', '-'], lines(1))).stderr).toContain(
+      'without --id-pointer or --idempotency-key a second run',
+    );
     const { stderr } = await user.run(['append', '-', '--id-pointer', '/id'], '{"a":1}\n{"id":"x"}\n');
     expect(stderr).toContain('1 events have nothing at /id');
   });

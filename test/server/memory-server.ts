@@ -90,7 +90,7 @@ export function append(run: Pick<Run, 'server'>, log: Log, count: number, note =
     by: '0123456789abcdef',
     source: 'test',
     via: 'events',
-    pointer: undefined,
+    once: undefined,
   });
 }
 

@@ -5,6 +5,7 @@ import type { Appended, AppendRequest } from '../../server/append.ts';
 import { parsePointer } from '../../server/ingest/event-id.ts';
 import type { Log } from '../../server/log.ts';
 import { SEQUENCER_LIMITS } from '../../server/sequencer.ts';
+import { encodeIdRow, parseIdRow } from '../../server/storage/rows.ts';
 import { settle } from '../support/manual-clock.ts';
 import { ReferenceTree } from '../support/reference-tree.ts';
 import { append, firstStart, type Run, restart } from './memory-server.ts';
@@ -20,7 +21,14 @@ const withId = (id: string | number, more = ''): { event: Uint8Array; id: string
 });
 
 function request(run: Run, events: AppendRequest['events'], log: Log = run.main, source = 'test'): Promise<Appended[]> {
-  return run.server.sequencer.append({ log, events, by: '0123456789abcdef', source, via: 'events', pointer });
+  return run.server.sequencer.append({
+    log,
+    events,
+    by: '0123456789abcdef',
+    source,
+    via: 'events',
+    once: { kind: 'pointer', pointer },
+  });
 }
 
 const codeOf = async (promise: Promise<unknown>): Promise<string> =>
@@ -358,7 +366,7 @@ describe('exactly once', () => {
       by: 'x',
       source,
       via: 'events',
-      pointer: parsePointer(path),
+      once: { kind: 'pointer', pointer: parsePointer(path) },
     });
     for (const one of [
       at('/id', '1', 'a', run.main),
@@ -395,6 +403,35 @@ describe('exactly once', () => {
     expect(run.fatal).toEqual([]);
   });
 
+  test('the row of an idempotency key that does not tell the truth is damage too', async () => {
+    const run = await firstStart();
+    const keyed = (idempotencyKey: string): Promise<Appended[]> =>
+      run.server.sequencer.append({
+        log: run.main,
+        events: [{ event: encoder.encode('{}'), id: undefined }],
+        by: 'x',
+        source: 'test',
+        via: 'events',
+        once: { kind: 'key', idempotencyKey },
+      });
+    await keyed('a');
+    await keyed('b');
+    const rows = run.world.rows.rows().filter(([key]) => key.includes('/id/'));
+    const [keyOfA] = rows.find(([, value]) => parseIdRow(value).leafIndex === 0) as [string, Uint8Array];
+    for (const value of [
+      encodeIdRow({ leafIndex: 1, count: 1 }),
+      encodeIdRow({ leafIndex: 1, count: 2 }),
+      encodeIdRow({ leafIndex: 0, count: 0 }),
+      encodeIdRow({ leafIndex: 2, count: 1 }),
+      encodeIdRow({ leafIndex: 0, count: 1 }).subarray(1),
+    ]) {
+      await run.world.rows.commit([{ key: keyOfA, value }]);
+      expect(await codeOf(keyed('a'))).toBe('damaged');
+    }
+    expect((await keyed('b'))[0]?.replayed).toBe(true);
+    expect(run.main.state.treeSize).toBe(2);
+  });
+
   test('the longest pointer that is accepted fits the header', async () => {
     const run = await firstStart();
     for (const text of [`/${'\u0001'.repeat(126)}${'€'.repeat(41)}`, `/${'"'.repeat(255)}`, `/${'é'.repeat(127)}`]) {
@@ -404,7 +441,7 @@ describe('exactly once', () => {
         by: '0123456789abcdef',
         source: 'x',
         via: 'events',
-        pointer: parsePointer(text),
+        once: { kind: 'pointer', pointer: parsePointer(text) },
       });
       expect(entry?.header.length).toBeLessThanOrEqual(1024);
       expect(parseHeader(entry?.header as Uint8Array).id_pointer).toBe(text);

@@ -1,0 +1,54 @@
+/** One request to append to a raw log: its leaves as they are, all or none, once for each idempotency key. */
+import { keyConflict } from './append.ts';
+import { type Answer, type Group, receivedAtIn } from './group.ts';
+import type { Log } from './log.ts';
+import { encodeIdRow } from './storage/rows.ts';
+import { sameContents, type WantedId } from './used-ids.ts';
+import { requestIdOf } from './wanted-ids.ts';
+
+export interface RawAppendRequest {
+  readonly log: Log;
+  /** One or more. */
+  readonly leaves: readonly Uint8Array[];
+  /** Source name of the API key: the name space of idempotency keys. */
+  readonly source: string;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** Where the leaves are: the first has this index, the others follow it. */
+export interface RawAppended {
+  readonly leafIndex: number;
+  /** The same leaves had been logged under the same idempotency key before; this is where. */
+  readonly replayed: boolean;
+}
+
+export function wantedRawId({ log, leaves, source, idempotencyKey }: RawAppendRequest): WantedId | undefined {
+  return idempotencyKey === undefined ? undefined : requestIdOf(log, source, idempotencyKey, leaves.length);
+}
+
+/** Builds a request into the group. Throws ServerError `clock_unsafe`, and has changed nothing then. */
+export function buildRawAppend(
+  { log, leaves }: RawAppendRequest,
+  id: WantedId | undefined,
+  group: Group,
+  resolve: (appended: RawAppended) => void,
+  reject: (error: unknown) => void,
+): Answer {
+  const used = id === undefined ? undefined : (group.fresh.get(id.key) ?? group.stored.get(id.key));
+  if (used !== undefined) {
+    const { leafIndex } = used;
+    // Answered with the group: a conflict is one only once the entries it is with are durable.
+    if (!sameContents(used, leaves)) return () => reject(keyConflict(leafIndex));
+    return () => resolve({ leafIndex, replayed: true });
+  }
+  const { transaction } = group;
+  const receivedAt = receivedAtIn(group, log);
+  // Copies: leaves stay in memory until their bundle is full, and a view would keep the whole request with them.
+  const copies = leaves.map((leaf) => leaf.slice());
+  const [leafIndex = 0] = copies.map((leaf) => transaction.append(log, leaf, receivedAt));
+  if (id !== undefined) {
+    group.fresh.set(id.key, { leafIndex, count: leaves.length, contents: copies, entries: [] });
+    transaction.put(id.key, encodeIdRow({ leafIndex, count: leaves.length }));
+  }
+  return () => resolve({ leafIndex, replayed: false });
+}

@@ -1,0 +1,30 @@
+/** What the jobs of one commit share while the sequencer builds it. */
+import type { LeafHash } from '../tree/hash.ts';
+import type { Transaction } from './committer.ts';
+import { ServerError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { IdUse } from './used-ids.ts';
+
+export interface Group {
+  readonly transaction: Transaction;
+  /** Time for entries of this group in microseconds; `undefined` while the clock is unsafe. */
+  readonly now: number | undefined;
+  /** Entries that use an id already, by key of the id row. */
+  readonly stored: ReadonlyMap<string, IdUse>;
+  /** Ids that this group itself uses for the first time. */
+  readonly fresh: Map<string, IdUse>;
+}
+
+/** Answers a job once its group is durable, given the leaf hashes of what was appended, by log. */
+export type Answer = (leafHashes: ReadonlyMap<string, readonly LeafHash[]>) => void;
+
+/** receivedAt for what the group appends to a log. Throws ServerError `clock_unsafe`. */
+export function receivedAtIn({ now, transaction }: Group, log: Log): number {
+  if (now === undefined) {
+    throw new ServerError(
+      'clock_unsafe',
+      'the clock of the server jumped too far; nothing is appended until that is settled',
+    );
+  }
+  return Math.max(now, transaction.lastReceivedAt(log));
+}
