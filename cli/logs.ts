@@ -1,9 +1,9 @@
-/** `indelible logs`: list, show and create logs. */
+/** `indelible logs`: list, show, create and change logs, freeze and delete them. */
 import { Command, Option } from 'commander';
 import type { LogInfo } from '../client/replies.ts';
 import { toBase64 } from '../tree/bytes.ts';
 import { openAdmin, openMemory, type ServerFlags, withServerOptions } from './options.ts';
-import { EXIT_CODES, note, printable, run, say, table } from './output.ts';
+import { EXIT_CODES, note, printable, run, say, table, usage } from './output.ts';
 
 interface CreateFlags extends ServerFlags {
   readonly kind?: 'events' | 'raw';
@@ -11,9 +11,18 @@ interface CreateFlags extends ServerFlags {
   readonly idPointer?: string;
 }
 
+interface SetFlags extends ServerFlags {
+  readonly publicReads?: boolean;
+  readonly idPointer?: string | false;
+}
+
+interface FinalFlags extends ServerFlags {
+  readonly yes?: true;
+}
+
 export function logsCommand(): Command {
   return new Command('logs')
-    .description('list, show and create logs')
+    .description('list, show, create and change logs, freeze and delete them')
     .addCommand(
       withServerOptions(new Command('list').description('all logs of the server; needs an admin key'))
         .addHelpText(
@@ -44,15 +53,66 @@ export function logsCommand(): Command {
         )
         .action((name: string, flags: CreateFlags) => run(flags.json === true, () => create(name, flags))),
     )
+    .addCommand(
+      withServerOptions(
+        new Command('set')
+          .description('change settings of a log, in force for the next request. Needs an admin key')
+          .argument('<NAME>')
+          .option('--public-reads', 'heads, proofs and tiles need no key')
+          .option('--no-public-reads', 'they need a key')
+          .option('--id-pointer <POINTER>', 'JSON pointer to the id of each event, for requests that name none')
+          .option('--no-id-pointer', 'none: requests have to name one'),
+      )
+        .addHelpText(
+          'after',
+          `${EXIT_CODES}\n\nExample:\n  $ indelible logs set billing --no-public-reads --id-pointer /eventID --url http://127.0.0.1:8080`,
+        )
+        .action((name: string, flags: SetFlags) => run(flags.json === true, () => set(name, flags))),
+    )
+    .addCommand(
+      finalCommand('freeze', 'take no more entries, for ever: the log gets its last signed head')
+        .addHelpText(
+          'after',
+          `${EXIT_CODES}\n\nExample:\n  $ indelible logs freeze old --yes --url http://127.0.0.1:8080`,
+        )
+        .action((name: string, flags: FinalFlags) => run(flags.json === true, () => freeze(name, flags))),
+    )
+    .addCommand(
+      finalCommand('delete', 'remove a frozen log and all of its entries, for ever; the name is never used again')
+        .addHelpText(
+          'after',
+          `${EXIT_CODES}\n\nExample:\n  $ indelible logs delete old --yes --url http://127.0.0.1:8080`,
+        )
+        .action((name: string, flags: FinalFlags) => run(flags.json === true, () => remove(name, flags))),
+    )
     .addHelpText('after', '\nExample:\n  $ indelible logs list --url http://127.0.0.1:8080 --key ind_…');
+}
+
+/** A command that nobody can take back, and that therefore wants to be told twice. */
+function finalCommand(name: string, description: string): Command {
+  return withServerOptions(
+    new Command(name)
+      .description(`${description}. Needs an admin key`)
+      .argument('<NAME>')
+      .option('--yes', 'yes, for ever'),
+  );
 }
 
 async function list(flags: ServerFlags): Promise<undefined> {
   const logs = await openAdmin(flags).logs();
   if (flags.json === true) say(JSON.stringify({ logs: logs.map(logMembers) }));
   else {
-    const rows = logs.map(({ name, kind, treeSize, verifierKey }) => [name, kind, String(treeSize), verifierKey]);
-    for (const line of table([['NAME', 'KIND', 'SIZE', 'VERIFIER KEY'], ...rows.map((row) => row.map(printable))]))
+    const rows = logs.map(({ name, kind, status, treeSize, verifierKey }) => [
+      name,
+      kind,
+      status,
+      String(treeSize),
+      verifierKey,
+    ]);
+    for (const line of table([
+      ['NAME', 'KIND', 'STATUS', 'SIZE', 'VERIFIER KEY'],
+      ...rows.map((row) => row.map(printable)),
+    ]))
       say(line);
   }
   return undefined;
@@ -78,6 +138,29 @@ async function create(name: string, flags: CreateFlags): Promise<undefined> {
   return undefined;
 }
 
+async function set(name: string, flags: SetFlags): Promise<undefined> {
+  const { publicReads, idPointer } = flags;
+  if (publicReads === undefined && idPointer === undefined)
+    throw usage('nothing to change: give --public-reads or --id-pointer, or one of them with no- before it');
+  const settings = { publicReads, idPointer: idPointer === false ? null : idPointer };
+  print(await openAdmin(flags).changeSettings(name, settings), flags);
+  return undefined;
+}
+
+async function freeze(name: string, flags: FinalFlags): Promise<undefined> {
+  if (flags.yes !== true)
+    throw usage(`log ${name} would take no entries any more, for ever; add --yes if that is meant`);
+  print(await openAdmin(flags).freezeLog(name), flags);
+  return undefined;
+}
+
+async function remove(name: string, flags: FinalFlags): Promise<undefined> {
+  if (flags.yes !== true)
+    throw usage(`all entries of log ${name} would be removed, for ever; add --yes if that is meant`);
+  print(await openAdmin(flags).deleteLog(name), flags);
+  return undefined;
+}
+
 function print(info: LogInfo, flags: ServerFlags): void {
   const members = logMembers(info);
   if (flags.json === true) say(JSON.stringify(members));
@@ -86,7 +169,7 @@ function print(info: LogInfo, flags: ServerFlags): void {
       say(line);
 }
 
-function logMembers({ name, kind, origin, verifierKey, verifierKeys, treeSize, rootHash }: LogInfo) {
+function logMembers({ name, kind, origin, verifierKey, verifierKeys, treeSize, rootHash, status }: LogInfo) {
   return {
     name,
     kind,
@@ -95,5 +178,6 @@ function logMembers({ name, kind, origin, verifierKey, verifierKeys, treeSize, r
     verifier_keys: verifierKeys,
     tree_size: treeSize,
     root_hash: toBase64(rootHash),
+    status,
   };
 }

@@ -17,6 +17,13 @@ export interface NewLog {
   readonly idPointer?: string | undefined;
 }
 
+/** What can be changed later; members left out stay as they are. */
+export interface LogSettings {
+  readonly publicReads?: boolean | undefined;
+  /** Null: none. */
+  readonly idPointer?: string | null | undefined;
+}
+
 export interface NewKey {
   /** Source name. Equal ids of one source are one entry, whatever key they came with. */
   readonly name: string;
@@ -75,6 +82,25 @@ export class AdminClient {
     return parseLogInfo(await this.#get(`logs/${encodeURIComponent(name)}`, signal));
   }
 
+  async changeSettings(name: string, settings: LogSettings, { signal }: Signal = {}): Promise<LogInfo> {
+    const { publicReads, idPointer } = settings;
+    const body = utf8(JSON.stringify({ public_reads: publicReads, id_pointer: idPointer }));
+    const request = { method: 'PATCH', path: logPath(name), body, contentType: 'application/json', signal } as const;
+    return parseLogInfo(readObject(await this.#transport.request(request), 'the answer'));
+  }
+
+  /** For ever: the log takes no entries any more. */
+  async freezeLog(name: string, { signal }: Signal = {}): Promise<LogInfo> {
+    const request = { method: 'POST', path: `${logPath(name)}/freeze`, signal } as const;
+    return parseLogInfo(readObject(await this.#transport.request(request), 'the answer'));
+  }
+
+  /** For ever: only a frozen log can be deleted, and its name is never used again. */
+  async deleteLog(name: string, { signal }: Signal = {}): Promise<LogInfo> {
+    const request = { method: 'DELETE', path: logPath(name), signal } as const;
+    return parseLogInfo(readObject(await this.#transport.request(request), 'the answer'));
+  }
+
   /** The new key itself is in this answer and in no other: the server keeps only its hash. */
   async createKey({ name, scopes, log }: NewKey, { signal }: Signal = {}): Promise<KeyInfo & { readonly key: string }> {
     const reply = await this.#post('admin/keys', { name, scopes, log: log ?? null }, signal);
@@ -107,6 +133,10 @@ export class AdminClient {
     });
     return readObject(reply, 'the answer');
   }
+}
+
+function logPath(name: string): string {
+  return `admin/logs/${encodeURIComponent(name)}`;
 }
 
 function parseKeyInfo(key: JsonObject): KeyInfo {

@@ -30,6 +30,8 @@ export interface LogInfo {
   readonly verifierKeys: readonly string[];
   readonly treeSize: number;
   readonly rootHash: TreeHash;
+  /** A frozen log takes no entries any more; of a deleted one there is nothing else to be had. */
+  readonly status: 'active' | 'frozen' | 'deleted';
 }
 
 export interface AppendReplyEntry {
@@ -175,5 +177,12 @@ export function parseLogInfo(log: JsonObject): LogInfo {
     verifierKeys,
     treeSize: readNumber(log, 'tree_size'),
     rootHash: readHash(log, 'root_hash'),
+    status: readStatus(log),
   };
+}
+
+/** Servers before there were states sent none. */
+function readStatus({ status = 'active' }: JsonObject): LogInfo['status'] {
+  if (status === 'active' || status === 'frozen' || status === 'deleted') return status;
+  throw new ClientError('bad_reply', 'the member status is none of active, frozen and deleted');
 }

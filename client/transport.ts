@@ -27,7 +27,7 @@ export interface TransportOptions {
 }
 
 export interface ClientRequest {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Appended to the base URL after a slash; empty for the base URL itself. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;

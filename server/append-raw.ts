@@ -26,7 +26,7 @@ export function wantedRawId({ log, leaves, source, idempotencyKey }: RawAppendRe
   return idempotencyKey === undefined ? undefined : requestIdOf(log, source, idempotencyKey, leaves.length);
 }
 
-/** Builds a request into the group. Throws ServerError `clock_unsafe`, and has changed nothing then. */
+/** Builds a request into the group. Throws ServerError `log_frozen`, `clock_unsafe`, and has changed nothing then. */
 export function buildRawAppend(
   { log, leaves }: RawAppendRequest,
   id: WantedId | undefined,

@@ -84,7 +84,7 @@ type Resolution =
 type Resolve = (appended: Appended[]) => void;
 type Reject = (error: unknown) => void;
 
-/** Builds a request into the group. Throws ServerError `clock_unsafe`, and has changed nothing then. */
+/** Builds a request into the group. Throws ServerError `log_frozen`, `clock_unsafe`, and has changed nothing then. */
 export function buildAppend(
   request: AppendRequest,
   ids: readonly (WantedId | undefined)[],

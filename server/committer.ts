@@ -10,7 +10,7 @@
 import type { LeafHash } from '../tree/hash.ts';
 import type { Guard } from './guard.ts';
 import { integrate } from './integrate.ts';
-import type { Log, Published } from './log.ts';
+import { encodeDefinition, type Log, type LogDefinition, type Published } from './log.ts';
 import type { LogState } from './log-state.ts';
 import {
   type CommitRecord,
@@ -20,7 +20,7 @@ import {
   type LogSum,
   RECORDS_KEPT,
 } from './storage/commit-record.ts';
-import { commitKey, edgeKey } from './storage/keys.ts';
+import { commitKey, edgeKey, logDefinitionKey } from './storage/keys.ts';
 import { encodeEdge, type HeadMark } from './storage/rows.ts';
 import type { Store, Write } from './storage/store.ts';
 
@@ -45,6 +45,7 @@ interface Touched {
 export class Transaction {
   readonly writes: Write[] = [];
   readonly touched = new Map<string, Touched>();
+  readonly #definitions = new Map<Log, LogDefinition>();
   readonly #done: (() => void)[] = [];
 
   get empty(): boolean {
@@ -73,9 +74,27 @@ export class Transaction {
     return log.state.treeSize + touched.leaves.length - 1;
   }
 
+  /** Size of the log, entries of this transaction included. */
+  treeSize(log: Log): number {
+    return log.state.treeSize + (this.touched.get(log.name)?.leaves.length ?? 0);
+  }
+
   /** receivedAt of the log's last entry, those of this transaction included. */
   lastReceivedAt(log: Log): number {
     return this.touched.get(log.name)?.lastReceivedAt ?? log.state.lastReceivedAt;
+  }
+
+  /** Replaces a log's definition: at once for what follows in this transaction, for all others when it is promised. */
+  redefine(log: Log, definition: LogDefinition): void {
+    this.put(logDefinitionKey(log.name), encodeDefinition(definition));
+    this.#definitions.set(log, definition);
+    this.whenDone(() => {
+      log.definition = definition;
+    });
+  }
+
+  definitionOf(log: Log): LogDefinition {
+    return this.#definitions.get(log) ?? log.definition;
   }
 
   /** Records that this head is the log's newest; it is shown once the commit is promised. */

@@ -18,8 +18,11 @@ export interface Group {
 /** Answers a job once its group is durable, given the leaf hashes of what was appended, by log. */
 export type Answer = (leafHashes: ReadonlyMap<string, readonly LeafHash[]>) => void;
 
-/** receivedAt for what the group appends to a log. Throws ServerError `clock_unsafe`. */
+/** receivedAt for what the group appends to a log. Throws ServerError `log_frozen`, `clock_unsafe`. */
 export function receivedAtIn({ now, transaction }: Group, log: Log): number {
+  const { status, frozenAt } = transaction.definitionOf(log);
+  if (status !== 'active')
+    throw new ServerError('log_frozen', `this log was frozen at ${frozenAt} and takes no entries any more`);
   if (now === undefined) {
     throw new ServerError(
       'clock_unsafe',

@@ -23,12 +23,14 @@ import {
   type Published,
   SYSTEM_LOG,
 } from './log.ts';
+import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
 import { Publisher, type PublisherIntervals } from './publisher.ts';
 import { type KeyRing, makeKeyRing } from './secrets.ts';
 import { Sequencer, type SequencerLimits } from './sequencer.ts';
 import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
+import { Sweeper } from './sweeper.ts';
 import { TreeReader } from './tree-reader.ts';
 
 /** What the server tells whoever watches it; each is a metric and a log line. */
@@ -84,6 +86,7 @@ export class LogServer {
   readonly reader: TreeReader;
   readonly sequencer: Sequencer;
   readonly publisher: Publisher;
+  readonly #sweeper: Sweeper;
   readonly entryClock: EntryClock;
   readonly apiKeys = new ApiKeys();
   readonly #logs = new Map<string, Log>();
@@ -143,12 +146,20 @@ export class LogServer {
       },
       ...(options.intervals === undefined ? {} : { intervals: options.intervals }),
     });
+    this.#sweeper = new Sweeper({ store, sequencer: this.sequencer, clock, onDamage });
+  }
+
+  /** Starts what runs beside the requests: signing, and removing what is left of deleted logs. */
+  start(): void {
+    this.publisher.start();
+    this.#sweeper.start(this.#logs.values());
   }
 
   log(name: string): Log | undefined {
     return this.#logs.get(name);
   }
 
+  /** All logs there ever were; of deleted ones, the tombstones. */
   logs(): Log[] {
     return [...this.#logs.values()];
   }
@@ -201,10 +212,27 @@ export class LogServer {
     });
   }
 
+  /** Changes settings of a log. Throws ServerError `forbidden`, `log_deleted`. */
+  changeSettings(log: Log, settings: Partial<LogSettings>, by: string): Promise<void> {
+    return this.#change(by, (change) => changeSettings(change, log, settings));
+  }
+
+  /** Freezes a log, for ever; its last head is signed by the schedule. Throws ServerError `forbidden`, `log_deleted`. */
+  freezeLog(log: Log, by: string): Promise<void> {
+    return this.#change(by, (change) => freezeLog(change, log));
+  }
+
+  /** Deletes a frozen log but for its tombstone. Throws ServerError `forbidden`, `log_not_frozen`, `log_deleted`. */
+  async deleteLog(log: Log, by: string): Promise<void> {
+    await this.#change(by, (change) => deleteLog(change, log));
+    this.#sweeper.deleted(log);
+  }
+
   /** Creates an API key; the text is returned here and kept nowhere. Throws ServerError `no_such_entry` for an unknown log. */
   createKey(fields: NewKey, by: string): Promise<{ readonly key: ApiKey; readonly text: string }> {
     return this.sequencer.change((transaction, now) => {
-      if (fields.log !== null && !this.#logs.has(fields.log)) {
+      const log = fields.log === null ? undefined : this.#logs.get(fields.log);
+      if (fields.log !== null && (log === undefined || log.definition.status === 'deleted')) {
         throw new ServerError('bad_parameter', `there is no log ${fields.log}`);
       }
       return this.#addKey(transaction, fields, by, now);
@@ -268,8 +296,15 @@ export class LogServer {
 
   /** Answers what waits, signs what is unsigned, and accepts nothing more. */
   async close(): Promise<void> {
+    await this.#sweeper.close();
     await this.publisher.close();
     await this.sequencer.close();
+  }
+
+  #change<T>(by: string, make: (change: Change) => T): Promise<T> {
+    return this.sequencer.change((transaction, now) =>
+      make({ transaction, system: this.#logs.get(SYSTEM_LOG) as Log, by, now }),
+    );
   }
 
   #record(transaction: Transaction, event: SystemEvent, now: number): void {
@@ -289,6 +324,9 @@ export class LogServer {
       createdAt: formatMicros(now),
       publicReads,
       idPointer,
+      status: 'active',
+      frozenAt: null,
+      deletedAt: null,
     };
     const head = { treeSize: 0, rootHash: emptyRoot() };
     const published = { ...head, checkpoint: signCheckpoint({ origin, ...head }, signer), time };

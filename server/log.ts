@@ -7,7 +7,10 @@ import type { LogState } from './log-state.ts';
 
 export type LogKind = 'events' | 'raw';
 
-/** What is fixed at a log's creation, but for the settings. Stored as JSON; unknown members are ignored. */
+/** A frozen log takes no entries any more and has its last head; of a deleted one only a tombstone is left. Neither comes back. */
+export type LogStatus = 'active' | 'frozen' | 'deleted';
+
+/** What is fixed at a log's creation, but for settings and status. Stored as JSON; unknown members are ignored. */
 export interface LogDefinition {
   readonly name: string;
   readonly kind: LogKind;
@@ -19,6 +22,9 @@ export interface LogDefinition {
   readonly publicReads: boolean;
   /** JSON pointer to the event's id that appends use by default, or null. */
   readonly idPointer: string | null;
+  readonly status: LogStatus;
+  readonly frozenAt: string | null;
+  readonly deletedAt: string | null;
 }
 
 /** A head that everybody may see: stored before it was shown. */
@@ -47,6 +53,7 @@ export function checkLogName(name: string): void {
 
 export function encodeDefinition(definition: LogDefinition): Uint8Array {
   const { name, kind, origin, verifierKey, signEpoch, createdAt, publicReads, idPointer } = definition;
+  const { status, frozenAt, deletedAt } = definition;
   return utf8(
     JSON.stringify({
       name,
@@ -57,6 +64,9 @@ export function encodeDefinition(definition: LogDefinition): Uint8Array {
       created_at: createdAt,
       public_reads: publicReads,
       id_pointer: idPointer,
+      status,
+      frozen_at: frozenAt,
+      deleted_at: deletedAt,
     }),
   );
 }
@@ -72,6 +82,10 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
     };
     const kind = text('kind');
     if (kind !== 'events' && kind !== 'raw') throw new RangeError(`unknown kind ${kind}`);
+    // Rows of the first versions have none.
+    const status = row['status'] === undefined ? 'active' : text('status');
+    if (status !== 'active' && status !== 'frozen' && status !== 'deleted')
+      throw new RangeError(`unknown status ${status}`);
     return {
       name: text('name'),
       kind,
@@ -81,6 +95,9 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
       createdAt: text('created_at'),
       publicReads: row['public_reads'] === true,
       idPointer: row['id_pointer'] === null ? null : text('id_pointer'),
+      status,
+      frozenAt: status === 'active' ? null : text('frozen_at'),
+      deletedAt: status === 'deleted' ? text('deleted_at') : null,
     };
   } catch (cause) {
     throw new ServerError('damaged', `a log definition is damaged: ${(cause as Error).message}`, { cause });
@@ -88,7 +105,8 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
 }
 
 export class Log {
-  readonly definition: LogDefinition;
+  /** Only a commit replaces it. */
+  definition: LogDefinition;
   readonly signer: NoteSigner;
   /** Digest of an id, for the key of its row. */
   readonly idDigest: (id: string) => string;

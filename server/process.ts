@@ -102,7 +102,7 @@ export async function runServer(
     readTimeout: HTTP_LIMITS.readTimeout,
   };
   http.serve({ server: started.server, limits, metrics, ready: () => ready, logger });
-  started.server.publisher.start();
+  started.server.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');
 
@@ -161,7 +161,7 @@ function observe({
 }: StartedServer): ConstructorParameters<typeof Metrics>[0] extends () => infer R ? R : never {
   let entries = 0;
   let unsigned = 0;
-  const logs = server.logs();
+  const logs = server.logs().filter(({ definition }) => definition.status !== 'deleted');
   for (const { state, published } of logs) {
     entries += state.treeSize;
     unsigned += state.treeSize - published.treeSize;

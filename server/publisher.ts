@@ -110,7 +110,8 @@ export class Publisher {
     const due: { readonly log: Log; readonly published: Published; readonly key: string }[] = [];
     for (const log of this.#options.logs()) {
       const grown = log.state.treeSize > log.published.treeSize;
-      const stale = now / 1000 - log.published.time >= this.#intervals.refresh;
+      // The last head of a frozen log is its last: a later signature would say nothing new.
+      const stale = log.definition.status === 'active' && now / 1000 - log.published.time >= this.#intervals.refresh;
       if (grown || stale) due.push(await this.#sign(log, now));
     }
     if (due.length === 0) return;

@@ -18,7 +18,7 @@ import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
 import { readHead } from './heads.ts';
 import { Log, type LogDefinition, parseDefinition } from './log.ts';
-import { loadLogState, verifyGrowth } from './log-state.ts';
+import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
 import {
@@ -172,16 +172,13 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
       `log ${name} was made with the key ${verifierKey}, but this master seed gives ${own.text}. Put the right keys/master back.`,
     );
   }
+  const idDigest = keys.idDigest(origin);
+  if (definition.status === 'deleted') return openTombstone(store, definition, { signer, idDigest });
   const state = await loadLogState(store, name);
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
-  const log = new Log(
-    definition,
-    { signer, idDigest: keys.idDigest(origin) },
-    state,
-    await readHead(store, name, own, state.head),
-  );
+  const log = new Log(definition, { signer, idDigest }, state, await readHead(store, name, own, state.head));
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
   const nodes = coveringNodes(0, treeSize);
@@ -199,6 +196,26 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   }
   await checkLastReceivedAt(reader, log);
   return log;
+}
+
+/** What a deletion leaves: an edge that hashes to its root, and the head that was signed of exactly that. */
+async function openTombstone(
+  store: Store,
+  definition: LogDefinition,
+  keys: Pick<Log, 'signer' | 'idDigest'>,
+): Promise<Log> {
+  const { name } = definition;
+  const edge = await readEdge(store, name);
+  const published = await readHead(store, name, keys.signer.verifierKey, edge.head);
+  const { treeSize, rootHash } = published;
+  if (
+    treeSize !== edge.treeSize ||
+    !equalBytes(rootHash, edge.rootHash) ||
+    !equalBytes(frontierRoot(edge.frontier), rootHash)
+  ) {
+    throw new ServerError('damaged', `log ${name}: what is left of this deleted log is not what was signed last`);
+  }
+  return new Log(definition, keys, { ...edge, partials: [], openLeaves: [] }, published);
 }
 
 /** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. Leaves of raw logs state none. */

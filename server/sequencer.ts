@@ -78,7 +78,7 @@ export class Sequencer {
   }
 
   /**
-   * Appends events; resolves when all are durable. Rejects with ServerError: `pushback`, `clock_unsafe`, `id_conflict`,
+   * Appends events; resolves when all are durable. Rejects with ServerError: `pushback`, `log_frozen`, `clock_unsafe`, `id_conflict`,
    * `outcome_unknown`, `shutting_down`, `damaged`; but for `outcome_unknown` nothing of the request was stored.
    */
   append(request: AppendRequest): Promise<Appended[]> {

@@ -5,6 +5,7 @@ import { type ApiKey, SCOPES } from '../access.ts';
 import { ServerError } from '../errors.ts';
 import { parsePointer } from '../ingest/event-id.ts';
 import { checkEvent } from '../ingest/json-event.ts';
+import type { Log, LogKind } from '../log.ts';
 import type { Call, LogCall } from './call.ts';
 import { renderLog } from './render.ts';
 import { json, type Reply } from './reply.ts';
@@ -28,6 +29,12 @@ function by({ key }: Call): string {
   return (key as ApiKey).id;
 }
 
+function checkIdPointer(idPointer: string | null, kind: LogKind): void {
+  if (idPointer === null) return;
+  parsePointer(idPointer);
+  if (kind === 'raw') throw new ServerError('wrong_log_kind', 'a raw log has no events, so no id pointer');
+}
+
 const NewLogBody = z.strictObject({
   name: z.string(),
   kind: z.enum(['events', 'raw']).default('events'),
@@ -38,15 +45,53 @@ const NewLogBody = z.strictObject({
 /** POST /admin/logs. */
 export async function createLog(call: Call): Promise<Reply> {
   const { name, kind, public_reads: publicReads, id_pointer: idPointer } = await readJson(call, NewLogBody);
-  if (idPointer !== null) {
-    parsePointer(idPointer);
-    if (kind === 'raw') throw new ServerError('wrong_log_kind', 'a raw log has no events, so no id pointer');
-  }
+  checkIdPointer(idPointer, kind);
   const log = await call.server.createLog({ name, kind, publicReads, idPointer }, by(call));
   return json(201, renderLog(log));
 }
 
-/** GET /admin/logs. */
+const SettingsBody = z
+  .strictObject({ public_reads: z.boolean().optional(), id_pointer: z.string().nullable().optional() })
+  .refine((body) => Object.keys(body).length > 0, 'give public_reads or id_pointer');
+
+/** PATCH /admin/logs/x: settings, in force for the next request. */
+export async function changeSettings(call: Call): Promise<Reply> {
+  const log = namedLog(call);
+  const { public_reads: publicReads, id_pointer: idPointer } = await readJson(call, SettingsBody);
+  if (idPointer !== undefined) checkIdPointer(idPointer, log.definition.kind);
+  const settings = {
+    ...(publicReads === undefined ? {} : { publicReads }),
+    ...(idPointer === undefined ? {} : { idPointer }),
+  };
+  await call.server.changeSettings(log, settings, by(call));
+  return json(200, renderLog(log));
+}
+
+/** POST /admin/logs/x/freeze: for ever. Answers with the last head, or with `checkpoint` null while that is not signed yet. */
+export async function freezeLog(call: Call): Promise<Reply> {
+  new Query(call.search, []);
+  const { server, limits } = call;
+  const log = namedLog(call);
+  await server.freezeLog(log, by(call));
+  const signed = await server.publisher.waitFor(log, log.state.treeSize, limits.ackTimeout);
+  return json(200, { ...renderLog(log), checkpoint: signed ? log.published.checkpoint : null });
+}
+
+/** DELETE /admin/logs/x: only a frozen one. */
+export async function deleteLog(call: Call): Promise<Reply> {
+  new Query(call.search, []);
+  const log = namedLog(call);
+  await call.server.deleteLog(log, by(call));
+  return json(200, renderLog(log));
+}
+
+function namedLog({ server, params }: Call): Log {
+  const log = server.log(params['name'] as string);
+  if (log === undefined) throw new ServerError('not_found', 'there is no such log');
+  return log;
+}
+
+/** GET /admin/logs: deleted ones too, since their names are taken for ever. */
 export function listLogs({ server, search }: Call): Reply {
   new Query(search, []);
   return json(200, { logs: server.logs().map(renderLog) });

@@ -155,6 +155,8 @@ async function handle(context: FullContext, req: IncomingMessage, { route, param
     return route.handle(call);
   }
   const log = authorize(route, server.log(params['log'] as string), params['log'] as string, key);
+  const { status, deletedAt } = log.definition;
+  if (status === 'deleted') throw new ServerError('log_deleted', `this log was deleted at ${deletedAt}`);
   if (route.kind !== undefined && log.definition.kind !== route.kind) {
     throw new ServerError(
       'wrong_log_kind',

@@ -14,7 +14,7 @@ export function renderProof(proof: readonly Uint8Array[]): string[] {
 }
 
 export function renderLog({ definition, published }: Log): Record<string, unknown> {
-  const { name, kind, origin, verifierKey, publicReads, idPointer } = definition;
+  const { name, kind, origin, verifierKey, publicReads, idPointer, status, frozenAt, deletedAt } = definition;
   return {
     name,
     kind,
@@ -25,6 +25,9 @@ export function renderLog({ definition, published }: Log): Record<string, unknow
     root_hash: base64(published.rootHash),
     public_reads: publicReads,
     id_pointer: idPointer,
+    status,
+    frozen_at: frozenAt,
+    deleted_at: deletedAt,
   };
 }
 

@@ -14,7 +14,7 @@ import type { Reply } from './reply.ts';
 import * as tiles from './tiles.ts';
 
 interface Common {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Segments; `:x` stands for one, a final `*` for the rest. */
   readonly path: string;
   /** Dispatched before express. */
@@ -62,6 +62,9 @@ export const ROUTES: readonly Route[] = [
   { ...publicRead, path: '/logs/:log/tree-heads', handle: heads.treeHeads },
   { ...adminOnly, method: 'GET', path: '/admin/logs', handle: admin.listLogs },
   { ...adminOnly, method: 'POST', path: '/admin/logs', handle: admin.createLog },
+  { ...adminOnly, method: 'PATCH', path: '/admin/logs/:name', handle: admin.changeSettings },
+  { ...adminOnly, method: 'POST', path: '/admin/logs/:name/freeze', handle: admin.freezeLog },
+  { ...adminOnly, method: 'DELETE', path: '/admin/logs/:name', handle: admin.deleteLog },
   { ...adminOnly, method: 'GET', path: '/admin/keys', handle: admin.listKeys },
   { ...adminOnly, method: 'POST', path: '/admin/keys', handle: admin.createKey },
   { ...adminOnly, method: 'DELETE', path: '/admin/keys/:id', handle: admin.revokeKey },

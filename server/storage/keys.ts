@@ -48,6 +48,11 @@ export function bundleKey(log: string, index: number): string {
   return `log/${log}/${bundlePath(index)}`;
 }
 
+/** Prefixes of all rows of a log but its edge and its heads: what goes when the log is deleted. */
+export function bodyPrefixes(log: string): readonly string[] {
+  return ['event/', 'id/', 'open/', 'tile/'].map((kind) => `log/${log}/${kind}`);
+}
+
 export function openKey(log: string, leafIndex: number): string {
   return `log/${log}/open/${fixed(leafIndex)}`;
 }

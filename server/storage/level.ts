@@ -49,6 +49,10 @@ class LevelStore implements Store {
     return rows.map(([key, value]) => ({ key, value: bytes(value) }));
   }
 
+  async listKeys({ gte, lt, limit, reverse }: Range): Promise<string[]> {
+    return readable(() => this.#db.keys({ gte, lt, limit, reverse: reverse ?? false }).all());
+  }
+
   async commit(writes: readonly Write[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     try {

@@ -33,6 +33,10 @@ export class MemoryStore implements Store {
     return rows.slice(0, limit).map(([key, value]) => ({ key, value }));
   }
 
+  async listKeys(range: Range): Promise<string[]> {
+    return (await this.list(range)).map(({ key }) => key);
+  }
+
   async commit(writes: readonly Write[]): Promise<void> {
     if (this.#closed) throw new StorageError('outcome_unknown', 'the store is closed');
     for (const { key, value } of writes) {

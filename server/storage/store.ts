@@ -31,6 +31,8 @@ export interface Store {
   /** Values of several keys, in the order asked for. */
   getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>;
   list(range: Range): Promise<Row[]>;
+  /** Keys alone, for rows whose values may be large. */
+  listKeys(range: Range): Promise<string[]>;
   /**
    * Applies all writes or none, and resolves when they survive a power cut.
    * Rejects with `outcome_unknown` when it cannot say whether they did; from then on every commit rejects, because an engine

@@ -129,3 +129,44 @@ test('logs and keys: a key for one log does there what it may, and nothing after
   expect((await user.run(['append', '-', ...billing], '{"id":2}\n')).code).toBe(2);
   expect((await user.run(['keys', 'list'])).stdout).toContain('billing');
 });
+
+test('without ids, an idempotency key makes a second run add nothing', async () => {
+  expect((await user.run(['logs', 'create', 'keyed'])).code).toBe(0);
+  const url = ['--url', (user.env['INDELIBLE_URL'] as string).replace('/main', '/keyed')];
+  const text = Array.from({ length: 2500 }, (_, i) => `{"n":${i}}\n`).join('');
+  for (const [appended, replayed] of [
+    [2500, 0],
+    [0, 2500],
+  ] as const) {
+    const { stdout } = await user.run(['append', '-', ...url, '--idempotency-key', 'import-1', '--json'], text);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, appended, replayed, without_id: 0 });
+  }
+  const other = await user.run(['append', '-', ...url, '--idempotency-key', 'import-1', '--json'], '{"n":9}\n');
+  expect([other.code, JSON.parse(other.stdout)]).toMatchObject([2, { code: 'id_conflict' }]);
+  const both = await user.run(['append', '-', ...url, '--idempotency-key', 'a', '--id-pointer', '/n'], text);
+  expect(both.code).toBe(2);
+});
+
+test('a log is changed, frozen and deleted, the last two only by somebody who says so twice', async () => {
+  expect((await user.run(['logs', 'create', 'brief'])).code).toBe(0);
+  const url = ['--url', (user.env['INDELIBLE_URL'] as string).replace('/main', '/brief')];
+  const set = await user.run(['logs', 'set', 'brief', '--public-reads', '--id-pointer', '/id']);
+  expect(set.code).toBe(0);
+  expect((await user.run(['append', '-', ...url], '{"id":1}\n')).stdout).toContain('appended 1');
+  expect((await user.run(['logs', 'set', 'brief', '--no-id-pointer', '--no-public-reads'])).code).toBe(0);
+  expect((await user.run(['logs', 'set', 'brief'])).code).toBe(2);
+  for (const command of ['freeze', 'delete']) {
+    const refused = await user.run(['logs', command, 'brief']);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('--yes')]);
+  }
+  expect((await user.run(['logs', 'delete', 'brief', '--yes'])).stderr).toContain('log_not_frozen');
+  const frozen = await user.run(['logs', 'freeze', 'brief', '--yes', '--json']);
+  // The event, two changes of settings, and the freeze itself.
+  expect(JSON.parse(frozen.stdout)).toMatchObject({ status: 'frozen', tree_size: 4 });
+  const late = await user.run(['append', '-', ...url], '{"id":2}\n');
+  expect([late.code, late.stderr]).toEqual([2, expect.stringContaining('log_frozen')]);
+  expect((await user.run(['verify', '--all', ...url])).stdout).toContain('all 4 entries proven');
+  expect((await user.run(['logs', 'delete', 'brief', '--yes'])).code).toBe(0);
+  expect((await user.run(['get', '0', ...url])).stderr).toContain('log_deleted');
+  expect((await user.run(['logs', 'list'])).stdout).toMatch(/brief\s+events\s+deleted\s+4/);
+});

@@ -47,6 +47,10 @@ export class FaultyStore implements Store {
     return this.inner.list(range);
   }
 
+  listKeys(range: Range): Promise<string[]> {
+    return this.inner.listKeys(range);
+  }
+
   async commit(writes: readonly Write[]): Promise<void> {
     this.commits.push(writes);
     const fault = this.#fault;

@@ -243,7 +243,7 @@ export class TestServer {
       logger: pino({ level: 'silent' }),
     });
     this.#http = http;
-    if (publish) this.#started.server.publisher.start();
+    if (publish) this.#started.server.start();
   }
 
   async #stop(): Promise<void> {

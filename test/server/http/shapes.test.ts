@@ -150,7 +150,7 @@ async function leavesOfTree(): Promise<Uint8Array[]> {
 
 describe('logs', () => {
   const MEMBERS = ['name', 'kind', 'origin', 'verifier_key', 'verifier_keys', 'tree_size', 'root_hash'];
-  const SETTINGS = ['public_reads', 'id_pointer'];
+  const SETTINGS = ['public_reads', 'id_pointer', 'status', 'frozen_at', 'deleted_at'];
 
   test('made, with its head of size 0, and shown', async () => {
     const made = await server.post('/admin/logs', {
@@ -172,6 +172,9 @@ describe('logs', () => {
       root_hash: Buffer.from(emptyRoot()).toString('base64'),
       public_reads: true,
       id_pointer: '/id',
+      status: 'active',
+      frozen_at: null,
+      deleted_at: null,
     });
     expect(parseVerifierKey(verifier_key).name).toBe('test.example/logs/made');
     expect((await server.get('/logs/made')).text).toBe(made.text);

@@ -73,6 +73,10 @@ export function storageSuite(name: string, open: () => Promise<OpenedStore>): vo
       expect(await keysOf('a', 'z', 0)).toEqual([]);
       expect(await keysOf('d', 'b')).toEqual([]);
       expect(await store.list({ gte: 'c', lt: 'd', limit: 1 })).toEqual([{ key: 'c', value: text('c') }]);
+      for (const reverse of [false, true]) {
+        const range = { gte: 'a', lt: 'z', limit: 2, reverse };
+        expect(await store.listKeys(range)).toEqual((await store.list(range)).map(({ key }) => key));
+      }
     });
 
     test('a prefix ends before the next one', async () => {
