@@ -1,5 +1,5 @@
 /**
- * The data directory: DIR/{format, db/, guard, keys/}, and what may be made of what is found there (DESIGN §3, Start).
+ * The data directory: DIR/{format, db/, guard, keys/, derived/}, and what may be made of what is found there (DESIGN §3, Start).
  *
  *   first start: keys/ and master → guard with both slots at 0 → db/ → commit 1 → format
  *
@@ -17,15 +17,15 @@ import { createGuard, type GuardContent, GuardError, GuardFile } from './guard.t
 import { lockPath } from './lock.ts';
 import { readChain } from './recovery.ts';
 import { createMasterFile, makePrivateDirectory, readMasterFile } from './secrets.ts';
-import { openLevelStore } from './storage/level.ts';
+import type { DerivedStore } from './storage/derived.ts';
+import { openDerivedLevel } from './storage/derived-level.ts';
+import { isLevelFile, openLevelStore } from './storage/level.ts';
 import { StorageError, type Store } from './storage/store.ts';
 
 /** The layout of a data directory that this version reads and writes. */
 const FORMAT = 1;
 
-const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'lost+found']);
-/** What LevelDB calls its files; only a folder with nothing else in it is ever removed. */
-const LEVELDB_NAME = /^(?:CURRENT|LOCK|LOG(?:\.old)?|MANIFEST-[0-9]+|[0-9]+\.(?:log|ldb|sst|dbtmp))$/;
+const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'lost+found']);
 
 export interface DataDirectoryOptions {
   readonly path: string;
@@ -49,6 +49,8 @@ export interface OpenDirectory {
   readonly content: GuardContent;
   readonly storeId: Uint8Array;
   readonly masterSeed: Uint8Array;
+  /** Opens what can be derived again from the store, or makes it. */
+  readonly openDerived: () => Promise<DerivedStore>;
   /** Marks a first start as complete. */
   finish(): Promise<void>;
   close(): Promise<void>;
@@ -135,6 +137,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
         content,
         storeId: content.storeId,
         masterSeed,
+        openDerived: () => openDerivedLevel(join(path, 'derived', 'by-hash')),
         finish: () => writeFormat(path),
         close: async () => {
           await store.close();
@@ -228,7 +231,7 @@ async function openNewStore(
       if (chain !== undefined) return { store: left, firstStart: false };
       await left.close();
     }
-    const strangers = readdirSync(path).filter((name) => !LEVELDB_NAME.test(name));
+    const strangers = readdirSync(path).filter((name) => !isLevelFile(name));
     if (strangers.length > 0) {
       throw refused(
         `${path} is no database of ours: it holds ${strangers.slice(0, 3).join(', ')}. Nothing was removed.`,

@@ -39,6 +39,7 @@ export type ServerErrorCode =
   | 'not_ready'
   | 'clock_unsafe'
   | 'not_signed_yet'
+  | 'index_behind'
   | 'outcome_unknown'
   // what must never be
   | 'damaged'

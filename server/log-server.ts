@@ -13,6 +13,7 @@ import { appendSystemEvent, type EntrySources, readEntries, type StoredEntry, ty
 import { ServerError } from './errors.ts';
 import type { Guard } from './guard.ts';
 import { listHeads } from './heads.ts';
+import { LeafIndex } from './leaf-index.ts';
 import {
   checkLogName,
   emptyState,
@@ -27,6 +28,7 @@ import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } f
 import { Publisher, type PublisherIntervals } from './publisher.ts';
 import { type KeyRing, makeKeyRing } from './secrets.ts';
 import { Sequencer, type SequencerLimits } from './sequencer.ts';
+import type { DerivedStore } from './storage/derived.ts';
 import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
@@ -38,6 +40,8 @@ export interface Observer {
   onCommit?(entries: number): void;
   onDamage?(message: string): void;
   onClockAlarm?(alarm: ClockAlarm): void;
+  /** The by-hash index cannot be opened or written. */
+  onIndexTrouble?(error: unknown): void;
 }
 
 export interface LogServerOptions {
@@ -60,6 +64,8 @@ export interface Backing {
   readonly guard: Guard;
   readonly storeId: Uint8Array;
   readonly masterSeed: Uint8Array;
+  /** Opens the store of what can be derived from the other one. */
+  readonly openDerived: () => Promise<DerivedStore>;
 }
 
 /** What a first start has to tell its operator once. */
@@ -86,6 +92,7 @@ export class LogServer {
   readonly reader: TreeReader;
   readonly sequencer: Sequencer;
   readonly publisher: Publisher;
+  readonly leafIndex: LeafIndex;
   readonly #sweeper: Sweeper;
   readonly entryClock: EntryClock;
   readonly apiKeys = new ApiKeys();
@@ -96,7 +103,7 @@ export class LogServer {
   readonly #entrySources: EntrySources;
 
   constructor(
-    { store, guard, storeId, masterSeed }: Backing,
+    { store, guard, storeId, masterSeed, openDerived }: Backing,
     recovered: {
       readonly end: ChainEnd;
       readonly logs: readonly Log[];
@@ -128,10 +135,25 @@ export class LogServer {
       readLeaves: (log, from, to) => this.reader.leaves(log, log.state, from, to),
       onDamage,
       onFatal: options.onFatal,
-      onCommit: (touched, entries) => {
+      onCommit: (appended) => {
+        let entries = 0;
+        for (const [log, hashes] of appended) {
+          const { treeSize } = log.state;
+          entries += hashes.length;
+          if (hashes.length > 0) this.leafIndex.committed(log, treeSize - hashes.length, hashes);
+          if (treeSize > log.published.treeSize) this.publisher.notify();
+        }
         this.#observer.onCommit?.(entries);
-        for (const log of touched) if (log.state.treeSize > log.published.treeSize) this.publisher.notify();
       },
+    });
+    this.leafIndex = new LeafIndex({
+      open: openDerived,
+      storeId,
+      reader: this.reader,
+      clock,
+      logs: () => this.#logs.values(),
+      onDamage,
+      onTrouble: (error) => this.#observer.onIndexTrouble?.(error),
     });
     this.publisher = new Publisher({
       store,
@@ -149,9 +171,10 @@ export class LogServer {
     this.#sweeper = new Sweeper({ store, sequencer: this.sequencer, clock, onDamage });
   }
 
-  /** Starts what runs beside the requests: signing, and removing what is left of deleted logs. */
+  /** Starts what runs beside the requests: signing, the by-hash index, and removing what is left of deleted logs. */
   start(): void {
     this.publisher.start();
+    this.leafIndex.start();
     this.#sweeper.start(this.#logs.values());
   }
 
@@ -296,6 +319,7 @@ export class LogServer {
 
   /** Answers what waits, signs what is unsigned, and accepts nothing more. */
   async close(): Promise<void> {
+    await this.leafIndex.close();
     await this.#sweeper.close();
     await this.publisher.close();
     await this.sequencer.close();

@@ -19,6 +19,7 @@ export class Metrics {
       readonly entries: number;
       readonly unsigned: number;
       readonly pending: number;
+      readonly indexLag: number;
       readonly clockUnsafe: boolean;
     },
   ) {
@@ -69,6 +70,11 @@ export class Metrics {
     gauge('indelible_entries', 'Entries in all logs.', () => read().entries);
     gauge('indelible_unsigned_entries', 'Durable entries that no signed head covers yet.', () => read().unsigned);
     gauge('indelible_pending_entries', 'Entries that wait for their commit.', () => read().pending);
+    gauge(
+      'indelible_index_lag_entries',
+      'Durable entries that the by-hash index does not know yet.',
+      () => read().indexLag,
+    );
     gauge('indelible_clock_unsafe', '1 while nothing is appended or signed because of the clock.', () =>
       read().clockUnsafe ? 1 : 0,
     );

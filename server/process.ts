@@ -81,6 +81,8 @@ export async function runServer(
           metrics.damaged();
           logger.error({ alarm: 'damage' }, message);
         },
+        onIndexTrouble: (error) =>
+          logger.error({ alarm: 'index', err: error }, 'the by-hash index cannot be used; trying again in a while'),
         onClockAlarm: (alarm) => {
           metrics.clockAlarm(alarm);
           logger.warn({ alarm: 'clock', ...alarm }, clockText(alarm));
@@ -170,6 +172,7 @@ function observe({
     logs: logs.length,
     entries,
     unsigned,
+    indexLag: server.leafIndex.lag,
     pending: server.sequencer.pendingEntries,
     clockUnsafe: server.entryClock.unsafe,
   };

@@ -43,8 +43,8 @@ export interface SequencerOptions extends UsedIdSources {
   readonly limits?: SequencerLimits;
   /** A commit failed: stop the process. Called once. */
   readonly onFatal: (error: unknown) => void;
-  /** After each commit, with the logs that it touched. */
-  readonly onCommit?: (touched: ReadonlySet<Log>, entries: number) => void;
+  /** After each commit, with the logs that it touched and the hashes of what it appended to each. */
+  readonly onCommit?: (appended: ReadonlyMap<Log, readonly LeafHash[]>) => void;
 }
 
 interface Job {
@@ -234,9 +234,7 @@ export class Sequencer {
     const leafHashes = transaction.empty ? new Map<string, readonly LeafHash[]>() : await committer.commit(transaction);
     for (const answer of answers) answer(leafHashes);
     if (onCommit !== undefined && !transaction.empty) {
-      let entries = 0;
-      for (const hashes of leafHashes.values()) entries += hashes.length;
-      onCommit(new Set([...transaction.touched.values()].map(({ log }) => log)), entries);
+      onCommit(new Map([...transaction.touched.values()].map(({ log }) => [log, leafHashes.get(log.name) ?? []])));
     }
   }
 }

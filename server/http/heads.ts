@@ -1,6 +1,7 @@
 /** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
 import { formatTlogProof } from '../../proofs/tlog-proof.ts';
-import { leafHash } from '../../tree/hash.ts';
+import { fromBase64, fromHex } from '../../tree/bytes.ts';
+import { HASH_SIZE, leafHash } from '../../tree/hash.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log.ts';
 import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
@@ -36,12 +37,21 @@ export async function treeHeads({ log, server, search }: LogCall): Promise<Reply
   });
 }
 
-/** GET proofs/inclusion?index=[&tree_size=]. */
+/** GET proofs/inclusion?index=[&tree_size=], or leaf_hash= instead of the index. */
 export async function inclusion({ log, server, search }: LogCall): Promise<Reply> {
-  const query = new Query(search, ['index', 'tree_size']);
-  const leafIndex = query.required('index');
+  const query = new Query(search, ['index', 'leaf_hash', 'tree_size']);
+  const hash = query.text('leaf_hash');
+  if (hash !== undefined && query.text('index') !== undefined)
+    throw new ServerError('bad_parameter', 'give index or leaf_hash, not both');
   const { published } = log;
+  const asked = hash === undefined ? query.required('index') : parseLeafHash(hash);
   const treeSize = signedSize(published, query.number('tree_size') ?? published.treeSize);
+  const leafIndex = typeof asked === 'number' ? asked : await server.leafIndex.find(log, asked, treeSize);
+  if (leafIndex === undefined) {
+    throw new ServerError('no_such_entry', `no leaf of the first ${treeSize} has this hash`, {
+      details: { tree_size: treeSize },
+    });
+  }
   if (leafIndex >= treeSize) {
     throw new ServerError('bad_parameter', `a tree of ${treeSize} leaves has no leaf ${leafIndex}`, {
       details: { tree_size: treeSize },
@@ -84,6 +94,17 @@ export async function consistency({ log, server, search }: LogCall): Promise<Rep
   signedSize(log.published, second);
   const proof = first === 0 || first === second ? [] : await consistencyProof(server.reader, log, first, second);
   return json(200, { first, second, proof: renderProof(proof) });
+}
+
+/** A leaf hash in base64 or in 64 hex digits. Of a plus sign that was not percent-encoded, a space is left. */
+function parseLeafHash(text: string): Uint8Array {
+  try {
+    const hash = /^[0-9a-fA-F]{64}$/.test(text) ? fromHex(text.toLowerCase()) : fromBase64(text.replaceAll(' ', '+'));
+    if (hash.length === HASH_SIZE) return hash;
+  } catch {
+    // Said below.
+  }
+  throw new ServerError('bad_parameter', 'the parameter leaf_hash is a hash of 32 bytes, in base64 or 64 hex digits');
 }
 
 function signedSize(published: Published, treeSize: number): number {

@@ -59,6 +59,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   not_ready: [503, 'Not ready'],
   clock_unsafe: [503, 'Clock unsafe'],
   not_signed_yet: [503, 'Not signed yet'],
+  index_behind: [503, 'Index behind'],
   outcome_unknown: [503, 'Outcome unknown'],
   damaged: [500, 'Stored data is damaged'],
   internal: [500, 'Internal error'],
@@ -70,6 +71,7 @@ const RETRY_AFTER: Partial<Record<Code, string>> = {
   shutting_down: '5',
   not_ready: '1',
   not_signed_yet: '1',
+  index_behind: '1',
   outcome_unknown: '5',
   clock_unsafe: '60',
 };

@@ -1,5 +1,5 @@
 /**
- * The LevelDB engine, and the only file that imports one.
+ * The LevelDB engine. Only this file and the one for derived state import it.
  *
  * What LevelDB does to a careless user was measured (docs/design.md): after a failed append it goes on acknowledging writes
  * that recovery drops, and a lost CURRENT file opens as a new, empty database. Hence the sticky failure and `createIfMissing`
@@ -17,6 +17,11 @@ export interface LevelOptions {
   readonly createIfMissing: boolean;
   /** Bytes of LevelDB's write buffer; small ones make flush and compaction frequent, which tests want. Default 4 MiB. */
   readonly writeBufferSize?: number;
+}
+
+/** Whether LevelDB calls its files so; only a folder with nothing else in it is ever removed. */
+export function isLevelFile(name: string): boolean {
+  return /^(?:CURRENT|LOCK|LOG(?:\.old)?|MANIFEST-[0-9]+|[0-9]+\.(?:log|ldb|sst|dbtmp))$/.test(name);
 }
 
 const DEFAULT_WRITE_BUFFER = 4 * 1024 * 1024;

@@ -5,6 +5,8 @@ import type { Clock } from '../../server/clock.ts';
 import type { Log } from '../../server/log.ts';
 import type { LogServer, LogServerOptions } from '../../server/log-server.ts';
 import { createLogServer, openLogServer } from '../../server/start.ts';
+import type { DerivedStore } from '../../server/storage/derived.ts';
+import { MemoryDerivedStore } from '../../server/storage/derived-memory.ts';
 import { MemoryStore } from '../../server/storage/memory.ts';
 import { FaultyGuard } from '../support/faulty-guard.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
@@ -13,6 +15,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 /** What outlives a process: rows, guard and secrets; and the world's time. */
 export interface World {
   readonly rows: MemoryStore;
+  readonly openDerived: () => Promise<DerivedStore>;
   readonly guard: FaultyGuard;
   readonly storeId: Uint8Array;
   readonly masterSeed: Uint8Array;
@@ -49,8 +52,10 @@ function options(extra: Options, clock: Clock): { all: LogServerOptions; fatal: 
 
 /** A first start. */
 export async function firstStart(extra: Options = {}): Promise<Run> {
+  const derived = new MemoryDerivedStore();
   const world: World = {
     rows: new MemoryStore(),
+    openDerived: async () => derived,
     guard: new FaultyGuard(),
     storeId: new Uint8Array(32).fill(0x51),
     masterSeed: new Uint8Array(32).fill(0x4d),

@@ -69,7 +69,8 @@ export interface RawAnswer {
 
 export class TestServer {
   #options: TestServerOptions;
-  readonly #directory: string;
+  /** Its data directory. */
+  readonly directory: string;
   #agent = new Agent({ keepAlive: true });
   #http: HttpServer | undefined;
   #started: StartedServer | undefined;
@@ -77,7 +78,7 @@ export class TestServer {
   readonly fatal: unknown[] = [];
 
   private constructor(directory: string, options: TestServerOptions) {
-    this.#directory = directory;
+    this.directory = directory;
     this.#options = options;
   }
 
@@ -99,16 +100,17 @@ export class TestServer {
     return this.#http.url;
   }
 
-  /** Stops the server and starts it again over what it left, with other options where they are given. */
-  async restart(options: TestServerOptions = {}): Promise<void> {
+  /** Stops the server and starts it again over what it left, with other options, or after something was done, where given. */
+  async restart(options: TestServerOptions = {}, between: () => Promise<void> = async () => {}): Promise<void> {
     await this.#stop();
+    await between();
     this.#options = { ...this.#options, ...options };
     await this.#open();
   }
 
   async close(): Promise<void> {
     await this.#stop();
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true });
   }
 
   /** Only the listener, as a server does first that was told to stop. */
@@ -223,9 +225,16 @@ export class TestServer {
 
   async #open(): Promise<void> {
     const { limits, sequencer, sockets, intervals, publish = true, adminKey = true } = this.#options;
-    const metrics = new Metrics(() => ({ logs: 0, entries: 0, unsigned: 0, pending: 0, clockUnsafe: false }));
+    const metrics = new Metrics(() => ({
+      logs: 0,
+      entries: 0,
+      unsigned: 0,
+      pending: 0,
+      indexLag: 0,
+      clockUnsafe: false,
+    }));
     this.#started = await startLogServer(
-      { path: this.#directory },
+      { path: this.directory },
       {
         ...(adminKey ? { adminKey: ADMIN_KEY } : {}),
         originBase: 'test.example',

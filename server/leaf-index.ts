@@ -1,0 +1,275 @@
+/**
+ * The by-hash index: from a leaf hash to its leaf index. A follower: it takes the leaf hashes of each commit when that is durable,
+ * reads from verified tiles what it missed, and writes both where nothing else lives. Deleted, damaged or from another store, it
+ * is made again from the log; until then it says that it is behind, and never that a leaf is not there.
+ *
+ * Keys: 0x00 → store id; 0x01 ‖ log → u64 cursor, the next leaf index to follow; 0x02 ‖ u8 length of the log's name ‖ log ‖ first
+ * 16 bytes of the leaf hash ‖ u48 leaf index → nothing. So equal leaves stand side by side, the first of them first, without
+ * looking before writing. What is found is compared with the tree, all 32 bytes.
+ */
+import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
+import { asLeafHash, type LeafHash } from '../tree/hash.ts';
+import { hashInTile, TILE_WIDTH } from '../tree/tiles.ts';
+import type { Clock } from './clock.ts';
+import { ServerError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { DerivedRow, DerivedStore } from './storage/derived.ts';
+import type { TreeReader } from './tree-reader.ts';
+
+export interface LeafIndexOptions {
+  readonly open: () => Promise<DerivedStore>;
+  readonly storeId: Uint8Array;
+  readonly reader: TreeReader;
+  readonly clock: Clock;
+  readonly logs: () => Iterable<Log>;
+  /** Something of the index was damaged; it is made again. */
+  readonly onDamage: (message: string) => void;
+  /** The index cannot be written: appends do not care, look-ups answer `index_behind`. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** Leaf hashes written at once. */
+const STEP = 4096;
+/** Leaf hashes of fresh commits kept for the follower; what is more is read back from tiles. */
+const MAX_FRESH = 65_536;
+/** Pause before another try where the index cannot be opened or written, in milliseconds. */
+const RETRY_PAUSE = 30_000;
+
+const STORE_KEY = Uint8Array.of(0);
+const CURSOR = 1;
+const LEAF = 2;
+const NOTHING = new Uint8Array(0);
+
+interface Fresh {
+  readonly first: number;
+  readonly hashes: LeafHash[];
+}
+
+export class LeafIndex {
+  readonly #options: LeafIndexOptions;
+  readonly #stop = new AbortController();
+  /** Open and of this very store. */
+  #store: DerivedStore | undefined;
+  readonly #cursors = new Map<Log, number>();
+  readonly #fresh = new Map<Log, Fresh>();
+  #freshCount = 0;
+  #remake = false;
+  #nudge: () => void = () => {};
+  #loop: Promise<void> | undefined;
+
+  constructor(options: LeafIndexOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#nudge();
+    await this.#loop;
+  }
+
+  /** Durable entries that the index does not know yet. */
+  get lag(): number {
+    let lag = 0;
+    for (const log of this.#options.logs()) {
+      if (log.definition.status !== 'deleted') lag += log.state.treeSize - (this.#cursors.get(log) ?? 0);
+    }
+    return lag;
+  }
+
+  /** These leaves were appended from `first` on, and are durable. */
+  committed(log: Log, first: number, hashes: readonly LeafHash[]): void {
+    if (this.#loop === undefined) return;
+    const fresh = this.#fresh.get(log);
+    if (fresh === undefined) this.#fresh.set(log, { first, hashes: [...hashes] });
+    else for (const hash of hashes) fresh.hashes.push(hash);
+    this.#freshCount += hashes.length;
+    if (this.#freshCount > MAX_FRESH) this.#dropFresh();
+    this.#nudge();
+  }
+
+  /**
+   * The first leaf index below `treeSize` with this leaf hash, or `undefined` if there is none. Throws ServerError `index_behind`
+   * while that cannot be told, `damaged` where the tree is.
+   */
+  async find(log: Log, leafHash: Uint8Array, treeSize: number): Promise<number | undefined> {
+    const store = this.#store;
+    if (store === undefined) throw behind();
+    // Looked at first: what is written meanwhile may be missed by the search, but not by the cursor.
+    const cursor = this.#cursors.get(log) ?? 0;
+    const prefix = leafPrefix(log, leafHash);
+    const keys = await store.keys(concatBytes(prefix, u48(0)), concatBytes(prefix, u48(treeSize)), 1).catch((error) => {
+      this.#trouble(error);
+      throw behind();
+    });
+    const [key] = keys;
+    if (key === undefined) {
+      if (cursor < treeSize) throw behind();
+      return undefined;
+    }
+    const leafIndex = readU48(key, key.length - 6);
+    const readNode = await this.#options.reader.nodes(log, log.state, [{ level: 0, index: leafIndex }]);
+    if (equalBytes(readNode({ level: 0, index: leafIndex }), leafHash)) return leafIndex;
+    this.#options.onDamage(
+      `log ${log.name}: the by-hash index points to leaf ${leafIndex}, which has another hash; it is made again`,
+    );
+    this.#remake = true;
+    this.#store = undefined;
+    this.#cursors.clear();
+    this.#nudge();
+    throw behind();
+  }
+
+  async #run(): Promise<void> {
+    const { open, clock, onTrouble } = this.#options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      let store: DerivedStore | undefined;
+      try {
+        store = await open();
+        await this.#prepare(store);
+        this.#store = store;
+        await this.#follow(store);
+      } catch (error) {
+        if (!signal.aborted) {
+          onTrouble(error);
+          await clock.sleep(RETRY_PAUSE, signal).catch(() => {});
+        }
+      }
+      this.#store = undefined;
+      this.#cursors.clear();
+      await store?.close().catch(onTrouble);
+    }
+  }
+
+  #trouble(error: unknown): void {
+    if (!this.#stop.signal.aborted) this.#options.onTrouble(error);
+  }
+
+  /** Makes sure that what was opened is of this store, and reads how far it got. */
+  async #prepare(store: DerivedStore): Promise<void> {
+    const { storeId, logs } = this.#options;
+    const stored = await store.get(STORE_KEY);
+    if (this.#remake || stored === undefined || !equalBytes(stored, storeId)) {
+      await store.clear(STORE_KEY, Uint8Array.of(LEAF + 1));
+      await store.write([{ key: STORE_KEY, value: storeId }]);
+      this.#remake = false;
+    }
+    for (const log of logs()) {
+      const cursor = await store.get(cursorKey(log));
+      const next = cursor === undefined ? 0 : cursor.length === 8 ? readU64(cursor, 0) : Number.POSITIVE_INFINITY;
+      if (next <= log.state.treeSize) this.#cursors.set(log, next);
+      else await this.#clear(store, log);
+    }
+  }
+
+  /** Follows all logs until the index is to be made again, or the server closes. */
+  async #follow(store: DerivedStore): Promise<void> {
+    while (!this.#stop.signal.aborted && !this.#remake) {
+      let idle = true;
+      for (const log of this.#options.logs()) {
+        const next = this.#cursors.get(log) ?? 0;
+        if (log.definition.status === 'deleted') {
+          if (next > 0) await this.#clear(store, log);
+        } else if (next < log.state.treeSize) {
+          idle = false;
+          await this.#advance(store, log, next);
+        }
+        if (this.#stop.signal.aborted) return;
+      }
+      if (idle) await this.#pause();
+    }
+  }
+
+  async #advance(store: DerivedStore, log: Log, next: number): Promise<void> {
+    const hashes = this.#takeFresh(log, next) ?? (await this.#readHashes(log, next));
+    const rows: DerivedRow[] = hashes.map((hash, i) => ({ key: leafKey(log, hash, next + i), value: NOTHING }));
+    rows.push({ key: cursorKey(log), value: u64(next + hashes.length) });
+    await store.write(rows);
+    this.#cursors.set(log, next + hashes.length);
+  }
+
+  /** The leaf hashes of commits that follow on the cursor; all of them, at most `MAX_FRESH`. */
+  #takeFresh(log: Log, next: number): readonly LeafHash[] | undefined {
+    const fresh = this.#fresh.get(log);
+    if (fresh === undefined || fresh.first > next) return undefined;
+    this.#fresh.delete(log);
+    this.#freshCount -= fresh.hashes.length;
+    // The first of them may have been read from tiles already.
+    const rest = fresh.hashes.slice(next - fresh.first);
+    return rest.length === 0 ? undefined : rest;
+  }
+
+  #dropFresh(): void {
+    this.#fresh.clear();
+    this.#freshCount = 0;
+  }
+
+  async #readHashes(log: Log, next: number): Promise<LeafHash[]> {
+    const { state } = log;
+    const end = Math.min(state.treeSize, next + STEP);
+    const hashes: LeafHash[] = [];
+    for (let at = next; at < end; ) {
+      const index = Math.floor(at / TILE_WIDTH);
+      const stop = Math.min((index + 1) * TILE_WIDTH, end);
+      const width = Math.min(TILE_WIDTH, state.treeSize - index * TILE_WIDTH);
+      const tile = await this.#options.reader.tile(log, state, { level: 0, index, width });
+      for (; at < stop; at++) hashes.push(asLeafHash(hashInTile(tile, at % TILE_WIDTH)));
+    }
+    return hashes;
+  }
+
+  /** Forgets a log: cursor and leaves. */
+  async #clear(store: DerivedStore, log: Log): Promise<void> {
+    const prefix = logPrefix(log);
+    await store.clear(cursorKey(log), concatBytes(cursorKey(log), Uint8Array.of(0)));
+    await store.clear(prefix, concatBytes(prefix, new Uint8Array(23).fill(255)));
+    this.#cursors.set(log, 0);
+  }
+
+  async #pause(): Promise<void> {
+    const wake = new AbortController();
+    this.#nudge = () => wake.abort();
+    // Nothing is missed: between the last look and here nobody else had a turn.
+    if (!this.#stop.signal.aborted && !this.#remake) await this.#options.clock.sleep(IDLE, wake.signal).catch(() => {});
+    this.#nudge = () => {};
+  }
+}
+
+/** Longest wait without a nudge, in milliseconds. */
+const IDLE = 60_000;
+
+function behind(): ServerError {
+  return new ServerError(
+    'index_behind',
+    'the index of leaf hashes is still following the log; ask again, or ask by index',
+  );
+}
+
+function cursorKey({ name }: Log): Uint8Array {
+  return concatBytes(Uint8Array.of(CURSOR), utf8(name));
+}
+
+function logPrefix({ name }: Log): Uint8Array {
+  return concatBytes(Uint8Array.of(LEAF, name.length), utf8(name));
+}
+
+function leafPrefix(log: Log, leafHash: Uint8Array): Uint8Array {
+  return concatBytes(logPrefix(log), leafHash.subarray(0, 16));
+}
+
+function leafKey(log: Log, leafHash: LeafHash, leafIndex: number): Uint8Array {
+  return concatBytes(leafPrefix(log, leafHash), u48(leafIndex));
+}
+
+/** The last 6 of 8 bytes: sizes above 2^48 are far beyond what a log can hold. */
+function u48(n: number): Uint8Array {
+  return u64(n).subarray(2);
+}
+
+function readU48(bytes: Uint8Array, at: number): number {
+  return readU64(concatBytes(Uint8Array.of(0, 0), bytes.subarray(at, at + 6)), 0);
+}

@@ -1,0 +1,83 @@
+/**
+ * Derived state in a LevelDB of its own. Nothing in it is worth saving: whatever is wrong with it, it is removed and made anew, and
+ * who follows the log begins again. The log files are looked at first all the same, because LevelDB would skip a damaged block and
+ * leave a hole before a cursor that says that all is there.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { Level } from 'level';
+import type { DerivedRow, DerivedStore } from './derived.ts';
+import { isLevelFile } from './level.ts';
+import { StorageError } from './store.ts';
+import { checkLogFiles, checkTextLog } from './wal-scan.ts';
+
+class LevelDerivedStore implements DerivedStore {
+  readonly #db: Level<Uint8Array, Uint8Array>;
+
+  constructor(db: Level<Uint8Array, Uint8Array>) {
+    this.#db = db;
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#db.get(key);
+  }
+
+  keys(gte: Uint8Array, lt: Uint8Array, limit: number): Promise<Uint8Array[]> {
+    return this.#db.keys({ gte, lt, limit }).all();
+  }
+
+  async write(rows: readonly DerivedRow[]): Promise<void> {
+    const batch = this.#db.batch();
+    for (const { key, value } of rows) batch.put(key, value);
+    await batch.write();
+  }
+
+  clear(gte: Uint8Array, lt: Uint8Array): Promise<void> {
+    return this.#db.clear({ gte, lt });
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+}
+
+/**
+ * Opens what is there, or makes it; what cannot be opened is removed first. Rejects where that cannot be done either, or where the
+ * folder holds what LevelDB never wrote.
+ */
+export async function openDerivedLevel(path: string): Promise<DerivedStore> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  try {
+    checkLogFiles(path);
+    return await open(path);
+  } catch (error) {
+    await removeDerived(path, error);
+    return await open(path);
+  }
+}
+
+async function open(path: string): Promise<DerivedStore> {
+  const db = new Level<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
+  try {
+    await db.open();
+    checkTextLog(path);
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+  return new LevelDerivedStore(db);
+}
+
+/** Removes derived state, if nothing else is in its folder. */
+async function removeDerived(path: string, cause: unknown): Promise<void> {
+  const strangers = (existsSync(path) ? readdirSync(path) : []).filter((name) => !isLevelFile(name));
+  if (strangers.length > 0) {
+    throw new StorageError(
+      'unreadable',
+      `${path} holds what is not ours (${strangers.slice(0, 3).join(', ')}) and cannot be used: ${String(cause)}`,
+      { cause },
+    );
+  }
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}

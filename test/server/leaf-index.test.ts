@@ -1,0 +1,206 @@
+/** The by-hash index: finds what is there, says when it cannot tell, and is made again whatever happened to it. */
+import { describe, expect, test } from '@jest/globals';
+import type { LeafIndex } from '../../server/leaf-index.ts';
+import type { Log } from '../../server/log.ts';
+import type { DerivedStore } from '../../server/storage/derived.ts';
+import { MemoryDerivedStore } from '../../server/storage/derived-memory.ts';
+import { utf8 } from '../../tree/bytes.ts';
+import { leafHash } from '../../tree/hash.ts';
+import { settle } from '../support/manual-clock.ts';
+import { append, firstStart, type Run, restart } from './memory-server.ts';
+
+const index = (run: Run): LeafIndex => run.server.leafIndex;
+
+/** Lets the follower run until it has nothing left to do. */
+async function caughtUp(run: Run): Promise<void> {
+  for (let i = 0; i < 500 && index(run).lag > 0; i++) await settle();
+  expect(index(run).lag).toBe(0);
+}
+
+/** What the index says of a leaf hash: an index, `absent`, or a code. */
+const find = (run: Run, log: Log, hash: Uint8Array, treeSize = log.state.treeSize): Promise<unknown> =>
+  index(run)
+    .find(log, hash, treeSize)
+    .then(
+      (found) => found ?? 'absent',
+      (error: { code?: string }) => error.code ?? error,
+    );
+
+const raw = async (run: Run, leaves: readonly string[]): Promise<Log> => {
+  const log = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+  await run.server.sequencer.appendRaw({ log, leaves: leaves.map(utf8), source: 'x', idempotencyKey: undefined });
+  return log;
+};
+const hashOf = (text: string): Uint8Array => leafHash(utf8(text));
+const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `leaf ${i}`);
+
+/** A store whose writes fail while a test says so. */
+class FailingStore extends MemoryDerivedStore {
+  failing = false;
+
+  override async write(rows: Parameters<DerivedStore['write']>[0]): Promise<void> {
+    if (this.failing) throw new Error('no space left on the device');
+    await super.write(rows);
+  }
+}
+
+describe('a leaf', () => {
+  test('is found by its hash, in events logs and in raw logs', async () => {
+    const run = await firstStart();
+    index(run).start();
+    const entries = await append(run, run.main, 700);
+    const log = await raw(run, names(300));
+    await caughtUp(run);
+    for (const i of [0, 1, 255, 256, 511, 512, 699])
+      expect(await find(run, run.main, leafHash(entries[i]?.leaf as Uint8Array))).toBe(i);
+    for (const i of [0, 255, 256, 299]) expect(await find(run, log, hashOf(`leaf ${i}`))).toBe(i);
+    expect(await find(run, log, hashOf('leaf 300'))).toBe('absent');
+    expect(await find(run, run.main, hashOf('leaf 0'))).toBe('absent');
+  });
+
+  test('that is there several times is the first of them, and only in trees that hold it', async () => {
+    const run = await firstStart();
+    index(run).start();
+    const log = await raw(run, ['a', 'b', 'a', 'c', 'a', 'b']);
+    await caughtUp(run);
+    expect([await find(run, log, hashOf('a')), await find(run, log, hashOf('b'))]).toEqual([0, 1]);
+    expect([await find(run, log, hashOf('c'), 3), await find(run, log, hashOf('c'), 4)]).toEqual(['absent', 3]);
+    expect(await find(run, log, hashOf('a'), 0)).toBe('absent');
+  });
+
+  test('of which nobody knows yet is behind, never absent', async () => {
+    const run = await firstStart();
+    const log = await raw(run, names(10));
+    expect(await find(run, log, hashOf('leaf 3'))).toBe('index_behind');
+    index(run).start();
+    expect(await find(run, log, hashOf('leaf 3'))).toBe('index_behind');
+    await caughtUp(run);
+    expect(await find(run, log, hashOf('leaf 3'))).toBe(3);
+    expect(await find(run, log, hashOf('leaf 10'))).toBe('absent');
+  });
+});
+
+describe('the follower', () => {
+  test('goes on where it ended, and takes what was appended without it from the tiles', async () => {
+    const run = await firstStart();
+    index(run).start();
+    await append(run, run.main, 300);
+    await caughtUp(run);
+    await run.server.close();
+    const without = await restart(run.world);
+    const entries = await append(without, without.main, 6000);
+    await without.server.close();
+    const again = await restart(without.world);
+    expect(index(again).lag).toBe(6300 + (again.server.log('_system')?.state.treeSize ?? 0));
+    index(again).start();
+    await caughtUp(again);
+    for (const i of [0, 211, 212, 5999])
+      expect(await find(again, again.main, leafHash(entries[i]?.leaf as Uint8Array))).toBe(300 + i);
+  });
+
+  test('reads back what came faster than it could write', async () => {
+    const run = await firstStart();
+    const log = await raw(run, ['first']);
+    index(run).start();
+    for (let i = 0; i < 5; i++)
+      await run.server.sequencer.appendRaw({
+        log,
+        leaves: names(16_000).map((name) => utf8(`${i} ${name}`)),
+        source: 'x',
+        idempotencyKey: undefined,
+      });
+    await caughtUp(run);
+    for (const i of [0, 4]) expect(await find(run, log, hashOf(`${i} leaf 15999`))).toBe((i + 1) * 16_000);
+  });
+
+  test('begins again with a store that was deleted, or that followed another server', async () => {
+    const run = await firstStart();
+    index(run).start();
+    const log = await raw(run, names(300));
+    await caughtUp(run);
+    await run.server.close();
+    const other = await firstStart();
+    const derived = new MemoryDerivedStore();
+    for (const openDerived of [async () => new MemoryDerivedStore(), async () => derived, other.world.openDerived]) {
+      if (openDerived === other.world.openDerived)
+        await (await openDerived()).write([{ key: Uint8Array.of(0), value: new Uint8Array(32) }]);
+      const again = await restart(run.world, { openDerived });
+      const same = again.server.log(log.name) as Log;
+      index(again).start();
+      await caughtUp(again);
+      expect(await find(again, same, hashOf('leaf 299'))).toBe(299);
+      await again.server.close();
+    }
+  });
+
+  test('begins a log again whose cursor is beyond its end', async () => {
+    const run = await firstStart();
+    const log = await raw(run, names(3));
+    const derived = await run.world.openDerived();
+    await derived.write([
+      { key: Uint8Array.of(0), value: run.world.storeId },
+      { key: Uint8Array.of(1, ...utf8('raw')), value: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 9) },
+    ]);
+    index(run).start();
+    await caughtUp(run);
+    expect(await find(run, log, hashOf('leaf 2'))).toBe(2);
+  });
+
+  test('forgets a deleted log', async () => {
+    const run = await firstStart();
+    index(run).start();
+    const log = await raw(run, names(20));
+    await caughtUp(run);
+    await run.server.freezeLog(log, 'x');
+    await run.server.publisher.publishDue();
+    await run.server.deleteLog(log, 'x');
+    await append(run, run.main, 1);
+    await caughtUp(run);
+    await settle();
+    const derived = await run.world.openDerived();
+    const keys = await derived.keys(Uint8Array.of(2, 3), Uint8Array.of(2, 4), 100);
+    expect(keys.length).toBe(0);
+  });
+});
+
+describe('damage', () => {
+  test('an answer that the tree contradicts is not given: the index is made again', async () => {
+    const run = await firstStart();
+    index(run).start();
+    const log = await raw(run, names(300));
+    await caughtUp(run);
+    const derived = await run.world.openDerived();
+    const [key] = await derived.keys(Uint8Array.of(2, 3), Uint8Array.of(2, 4), 1);
+    const wrong = (key as Uint8Array).slice();
+    const hash = names(300)
+      .map(hashOf)
+      .find((h) => Buffer.from(wrong).includes(Buffer.from(h.subarray(0, 16)))) as Uint8Array;
+    await derived.clear(key as Uint8Array, Uint8Array.of(...(key as Uint8Array), 0));
+    wrong[wrong.length - 1] = ((wrong.at(-1) as number) + 1) % 256;
+    await derived.write([{ key: wrong, value: new Uint8Array(0) }]);
+    expect(await find(run, log, hash)).toBe('index_behind');
+    expect(run.damage.join()).toContain('by-hash index');
+    await caughtUp(run);
+    for (const i of [0, 150, 299]) expect(await find(run, log, hashOf(`leaf ${i}`))).toBe(i);
+    expect(run.fatal).toEqual([]);
+  });
+
+  test('an index that cannot be written keeps nobody from appending, and catches up later', async () => {
+    const run = await firstStart();
+    const derived = new FailingStore();
+    await run.server.close();
+    const again = await restart(run.world, { openDerived: async () => derived });
+    index(again).start();
+    await settle();
+    derived.failing = true;
+    const [entry] = await append(again, again.main, 1);
+    await settle();
+    await append(again, again.main, 5);
+    expect(await find(again, again.main, leafHash(entry?.leaf as Uint8Array))).toBe('index_behind');
+    expect(again.fatal).toEqual([]);
+    derived.failing = false;
+    again.clock.advance(30_000);
+    await caughtUp(again);
+    expect(await find(again, again.main, leafHash(entry?.leaf as Uint8Array))).toBe(0);
+  });
+});
