@@ -7,6 +7,7 @@ import { ProofError } from '../proofs/error.ts';
 import { verifyInclusion } from '../proofs/inclusion.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseHeader } from '../proofs/leaf.ts';
+import { verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
 import { equalBytes, toBase64 } from '../tree/bytes.ts';
 import { asLeafHash, type LeafHash, type TreeHash } from '../tree/hash.ts';
 import { appendBody, isRepeatable } from './append-body.ts';
@@ -276,19 +277,25 @@ export class LogClient {
 
   /**
    * The newest checkpoint by way of the log's tree head, taken as `advance` does, and the time that the server states for it, in
-   * milliseconds since the Unix epoch, which is not signed.
+   * milliseconds since the Unix epoch. Where there is a `signature` (RFC 6962), it was verified, and the time is signed; else it is not.
    */
-  async treeHead({ signal }: Signal = {}): Promise<{ readonly checkpoint: Checkpoint; readonly timestamp: number }> {
+  async treeHead({ signal }: Signal = {}): Promise<{
+    readonly checkpoint: Checkpoint;
+    readonly timestamp: number;
+    readonly signature: Uint8Array | undefined;
+  }> {
     let timestamp = 0;
+    let signature: Uint8Array | undefined;
     const { to } = await this.#newest(signal, async (key) => {
       const reply = parseTreeHeadReply(await this.#answer('tree-head', signal));
       const checkpoint = openHead(reply, key);
       if (reply.origin !== checkpoint.origin || !equalBytes(reply.rootHash, checkpoint.rootHash))
         throw new ClientError('bad_reply', 'the tree head says something else than its checkpoint');
-      timestamp = reply.timestamp;
+      ({ timestamp, signature } = reply);
+      if (signature !== undefined) verifyTreeHeadSignature(signature, { ...checkpoint, timestamp }, key);
       return checkpoint;
     });
-    return { checkpoint: to, timestamp };
+    return { checkpoint: to, timestamp, signature };
   }
 
   /**

@@ -145,11 +145,15 @@ export function parseConsistencyReply(bytes: Uint8Array, first: number, second: 
   return readHashes(reply, 'proof');
 }
 
-/** Answer of `GET tree-head`. `timestamp` is in milliseconds since the Unix epoch and not signed. */
+/**
+ * Answer of `GET tree-head`. `timestamp` is in milliseconds since the Unix epoch; `signature` is the RFC 6962 one, which covers it, or
+ * undefined where the server gives none.
+ */
 export function parseTreeHeadReply(bytes: Uint8Array): StatedHead & {
   readonly origin: string;
   readonly rootHash: TreeHash;
   readonly timestamp: number;
+  readonly signature: Uint8Array | undefined;
 } {
   const reply = readObject(bytes, 'the answer');
   return {
@@ -157,6 +161,7 @@ export function parseTreeHeadReply(bytes: Uint8Array): StatedHead & {
     origin: readText(reply, 'origin'),
     rootHash: readHash(reply, 'root_hash'),
     timestamp: readNumber(reply, 'timestamp'),
+    signature: (reply['signature'] ?? null) === null ? undefined : readBytes(reply, 'signature'),
   };
 }
 

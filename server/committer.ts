@@ -97,6 +97,11 @@ export class Transaction {
     return this.#definitions.get(log) ?? log.definition;
   }
 
+  /** The log's newest head, one of this transaction included. */
+  newestHead(log: Log): HeadMark {
+    return this.touched.get(log.name)?.head ?? log.state.head;
+  }
+
   /** Records that this head is the log's newest; it is shown once the commit is promised. */
   publish(log: Log, published: Published): void {
     this.#touch(log).head = { treeSize: published.treeSize, time: published.time };

@@ -1,6 +1,7 @@
 /** Reading published heads back from the store, each checked against the log's own key before anybody sees it. */
 import { openCheckpoint } from '../proofs/checkpoint.ts';
 import type { VerifierKey } from '../proofs/key.ts';
+import { verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
 import { ServerError } from './errors.ts';
 import type { Published } from './log.ts';
 import { headKey, headPrefix } from './storage/keys.ts';
@@ -9,10 +10,12 @@ import { prefixRange, type Row, type Store } from './storage/store.ts';
 
 function openHead(log: string, key: VerifierKey, row: Row): Published {
   try {
-    const { checkpoint, time } = parseHeadRow(row.value);
+    const { checkpoint, time, signature } = parseHeadRow(row.value);
     const { treeSize, rootHash } = openCheckpoint(checkpoint, key);
     if (!row.key.startsWith(headKey(log, treeSize))) throw new RangeError('it stands under the key of another size');
-    return { treeSize, rootHash, checkpoint, time };
+    if (signature === undefined) return { treeSize, rootHash, checkpoint, time };
+    verifyTreeHeadSignature(signature, { timestamp: time, treeSize, rootHash }, key);
+    return { treeSize, rootHash, checkpoint, time, signature };
   } catch (cause) {
     throw new ServerError('damaged', `log ${log}: the stored head ${row.key} is damaged: ${(cause as Error).message}`, {
       cause,

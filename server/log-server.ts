@@ -33,6 +33,7 @@ import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.
 import { encodeHeadRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
 import { Sweeper } from './sweeper.ts';
+import { TreeHeadSigner } from './tree-head-signer.ts';
 import { TreeReader } from './tree-reader.ts';
 
 /** What the server tells whoever watches it; each is a metric and a log line. */
@@ -94,6 +95,7 @@ export class LogServer {
   readonly publisher: Publisher;
   readonly leafIndex: LeafIndex;
   readonly #sweeper: Sweeper;
+  readonly treeHeadSigner: TreeHeadSigner;
   readonly entryClock: EntryClock;
   readonly apiKeys = new ApiKeys();
   readonly #logs = new Map<string, Log>();
@@ -155,6 +157,7 @@ export class LogServer {
       onDamage,
       onTrouble: (error) => this.#observer.onIndexTrouble?.(error),
     });
+    this.treeHeadSigner = new TreeHeadSigner({ store, sequencer: this.sequencer, clock: this.entryClock });
     this.publisher = new Publisher({
       store,
       sequencer: this.sequencer,

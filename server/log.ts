@@ -34,6 +34,8 @@ export interface Published {
   readonly checkpoint: string;
   /** When it was signed, in milliseconds. */
   readonly time: number;
+  /** RFC 6962 signature of size, root hash and `time` (proofs/tree-head-signature.ts), once somebody has asked for it. */
+  readonly signature?: Uint8Array | undefined;
 }
 
 /** The server's own log of what it does. */

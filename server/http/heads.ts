@@ -17,20 +17,27 @@ export function checkpoint({ log, req }: LogCall): Reply {
   return cached(req, 'no-store', 'text/plain; charset=utf-8', Buffer.from(log.published.checkpoint));
 }
 
-/** GET tree-head: the same as JSON. */
-export function treeHead({ log, search }: LogCall): Reply {
+/** GET tree-head: the same as JSON, with its RFC 6962 signature. */
+export async function treeHead({ log, server, search }: LogCall): Promise<Reply> {
   new Query(search, []);
-  return json(200, renderHead(log.definition.origin, log.published));
+  const head = await server.treeHeadSigner.newest(log).catch((error: unknown) => {
+    // Nothing is signed while the clock is unsafe; the head itself and its checkpoint are as good as ever.
+    if (error instanceof ServerError && error.code === 'clock_unsafe') return log.published;
+    throw error;
+  });
+  return json(200, renderHead(log.definition.origin, head));
 }
 
 /** GET tree-heads?from=&limit=: signed heads, one a size, oldest first. */
 export async function treeHeads({ log, server, search }: LogCall): Promise<Reply> {
   const query = new Query(search, ['from', 'limit']);
   const limit = query.limit(100, 1000);
-  // A head can be in the store a moment before it is promised by the guard and published.
-  const { treeSize } = log.published;
+  // A head, or its RFC 6962 signature, can be in the store a moment before it is promised by the guard and published.
+  const { published } = log;
   const stored = await server.heads(log, query.number('from') ?? 0, limit + 1);
-  const heads = stored.filter((head) => head.treeSize <= treeSize);
+  const heads = stored
+    .filter((head) => head.treeSize <= published.treeSize)
+    .map((head) => (head.time === published.time ? published : head));
   return json(200, {
     tree_heads: heads.slice(0, limit).map((head) => renderHead(log.definition.origin, head)),
     next: heads[limit]?.treeSize ?? null,

@@ -33,9 +33,16 @@ export function renderLog({ definition, published }: Log): Record<string, unknow
 
 export function renderHead(
   origin: string,
-  { treeSize, rootHash, time, checkpoint }: Published,
+  { treeSize, rootHash, time, checkpoint, signature }: Published,
 ): Record<string, unknown> {
-  return { origin, tree_size: treeSize, root_hash: base64(rootHash), timestamp: time, checkpoint };
+  return {
+    origin,
+    tree_size: treeSize,
+    root_hash: base64(rootHash),
+    timestamp: time,
+    checkpoint,
+    signature: signature === undefined ? null : base64(signature),
+  };
 }
 
 /**

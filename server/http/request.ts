@@ -96,11 +96,13 @@ export function idempotencyKey(req: IncomingMessage): string | undefined {
   return key;
 }
 
-/** Query parameters, each known and given at most once. Throws ServerError `bad_parameter`. */
+/**
+ * Query parameters, each given at most once and, but where the others are ignored, each known. Throws ServerError `bad_parameter`.
+ */
 export class Query {
   readonly #values: ReadonlyMap<string, string>;
 
-  constructor(search: string, known: readonly string[]) {
+  constructor(search: string, known: readonly string[], others: 'refused' | 'ignored' = 'refused') {
     const values = new Map<string, string>();
     for (const pair of search.split('&')) {
       if (pair === '') continue;
@@ -108,6 +110,7 @@ export class Query {
       const name = decodePart(at < 0 ? pair : pair.slice(0, at));
       const value = at < 0 ? '' : decodePart(pair.slice(at + 1));
       if (!known.includes(name)) {
+        if (others === 'ignored') continue;
         const names = known.length === 0 ? 'none' : known.join(', ');
         throw new ServerError('bad_parameter', `there is no such parameter here; known are: ${names}`);
       }

@@ -6,6 +6,7 @@ import type { Scope } from '../access.ts';
 import type { LogKind } from '../log.ts';
 import * as admin from './admin.ts';
 import type { Call, LogCall } from './call.ts';
+import * as ct from './ct.ts';
 import * as events from './events.ts';
 import * as heads from './heads.ts';
 import * as health from './health.ts';
@@ -60,6 +61,10 @@ export const ROUTES: readonly Route[] = [
   { ...publicRead, path: '/logs/:log', handle: admin.showLog },
   { ...publicRead, path: '/logs/:log/tree-head', handle: heads.treeHead },
   { ...publicRead, path: '/logs/:log/tree-heads', handle: heads.treeHeads },
+  { ...publicRead, path: '/logs/:log/ct/v1/get-sth', handle: ct.getSth },
+  { ...publicRead, path: '/logs/:log/ct/v1/get-sth-consistency', handle: ct.getSthConsistency },
+  { ...publicRead, path: '/logs/:log/ct/v1/get-entries', handle: ct.getEntries },
+  { ...publicRead, path: '/logs/:log/ct/v1/get-entry-and-proof', handle: ct.getEntryAndProof },
   { ...adminOnly, method: 'GET', path: '/admin/logs', handle: admin.listLogs },
   { ...adminOnly, method: 'POST', path: '/admin/logs', handle: admin.createLog },
   { ...adminOnly, method: 'PATCH', path: '/admin/logs/:name', handle: admin.changeSettings },

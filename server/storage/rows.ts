@@ -3,7 +3,17 @@
  *
  * These bytes come back from a disk that may lie, so every parser refuses what its encoder would not have written.
  */
-import { concatBytes, fromUtf8, readU16, readU64, u64, utf8, writeU16 } from '../../tree/bytes.ts';
+import {
+  concatBytes,
+  fromBase64,
+  fromUtf8,
+  readU16,
+  readU64,
+  toBase64,
+  u64,
+  utf8,
+  writeU16,
+} from '../../tree/bytes.ts';
 import { type Frontier, frontierLength } from '../../tree/frontier.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
 
@@ -111,15 +121,17 @@ export function parseIdRow(bytes: Uint8Array): IdRow {
   return { leafIndex: readU64(bytes, 0), count: readU64(bytes, 8) };
 }
 
-/** A published head: the checkpoint as a signed note, and when it was signed in milliseconds. */
+/** A published head: the checkpoint as a signed note, when it was signed in milliseconds, and its RFC 6962 signature if one was made. */
 export interface HeadRow {
   readonly checkpoint: string;
   readonly time: number;
+  readonly signature?: Uint8Array | undefined;
 }
 
 /** JSON, so that cosignatures and timestamp tokens can join it; unknown members are ignored. */
-export function encodeHeadRow({ checkpoint, time }: HeadRow): Uint8Array {
-  return utf8(JSON.stringify({ checkpoint, time }));
+export function encodeHeadRow({ checkpoint, time, signature }: HeadRow): Uint8Array {
+  const signed = signature === undefined ? {} : { tree_head_signature: toBase64(signature) };
+  return utf8(JSON.stringify({ checkpoint, time, ...signed }));
 }
 
 export function parseHeadRow(bytes: Uint8Array): HeadRow {
@@ -129,9 +141,11 @@ export function parseHeadRow(bytes: Uint8Array): HeadRow {
   } catch (cause) {
     throw new RangeError('head row is not JSON', { cause });
   }
-  const { checkpoint, time } = (row ?? {}) as { checkpoint?: unknown; time?: unknown };
+  const { checkpoint, time, tree_head_signature: signature } = (row ?? {}) as Record<string, unknown>;
   if (typeof checkpoint !== 'string' || typeof time !== 'number' || !Number.isSafeInteger(time) || time < 0) {
     throw new RangeError('head row lacks its members');
   }
-  return { checkpoint, time };
+  if (signature === undefined) return { checkpoint, time };
+  if (typeof signature !== 'string') throw new RangeError('head row with a signature that is no text');
+  return { checkpoint, time, signature: fromBase64(signature) };
 }

@@ -4,6 +4,7 @@ import { type AppendOptions, LogClient, type LogClientOptions } from '../../clie
 import { type HeadMemory, inMemoryHeads } from '../../client/memory.ts';
 import { signCheckpoint } from '../../proofs/checkpoint.ts';
 import { ed25519Signer } from '../../proofs/note.ts';
+import { signTreeHead } from '../../proofs/tree-head-signature.ts';
 import { concatBytes, fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
 import { leafHash } from '../../tree/hash.ts';
 import { API_KEY, codeOfAsync, FakeLog, type FakeRequest, type Json, otherHash, problem } from './fake-log.ts';
@@ -545,6 +546,29 @@ describe('proofs', () => {
     expect(await codeOfAsync(() => clientOf(log).treeHead())).toBe('bad_reply');
     lie(log, 'tree-head', () => ({ tree_size: 2 }));
     expect(await codeOfAsync(() => clientOf(log).treeHead())).toBe('bad_reply');
+  });
+
+  test('the time of a tree head is signed where there is a signature, and then it must be by the log', async () => {
+    const log = new FakeLog().fill(3);
+    expect((await clientOf(log).treeHead()).signature).toBeUndefined();
+    const head = { timestamp: 1_767_225_600_000, treeSize: 3, rootHash: log.tree().root(3) };
+    const signature = signTreeHead(head, log.signer);
+    const text = toBase64(signature);
+    const lies: readonly (readonly [Json, string])[] = [
+      [{ signature: text }, 'accepted'],
+      [{ signature: null }, 'accepted'],
+      [{ signature: text, timestamp: head.timestamp + 1 }, 'invalid_signature'],
+      [{ signature: toBase64(signTreeHead({ ...head, treeSize: 2 }, log.signer)) }, 'invalid_signature'],
+      [{ signature: '' }, 'unknown_algorithm'],
+      [{ signature: 7 }, 'bad_reply'],
+      [{ signature: `${text} ` }, 'bad_reply'],
+    ];
+    for (const [members, code] of lies) {
+      lie(log, 'tree-head', () => members);
+      expect([members, await codeOfAsync(() => clientOf(log).treeHead())]).toEqual([members, code]);
+    }
+    lie(log, 'tree-head', () => ({ signature: text }));
+    expect((await clientOf(log).treeHead()).signature).toEqual(signature);
   });
 });
 

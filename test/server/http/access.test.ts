@@ -94,6 +94,18 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   'GET /logs/:log': { right: 'public read', path: '', good: 200 },
   'GET /logs/:log/tree-head': { right: 'public read', path: '/tree-head', good: 200 },
   'GET /logs/:log/tree-heads': { right: 'public read', path: '/tree-heads', good: 200 },
+  'GET /logs/:log/ct/v1/get-sth': { right: 'public read', path: '/ct/v1/get-sth', good: 200 },
+  'GET /logs/:log/ct/v1/get-sth-consistency': {
+    right: 'public read',
+    path: '/ct/v1/get-sth-consistency?first=0&second=1',
+    good: 200,
+  },
+  'GET /logs/:log/ct/v1/get-entries': { right: 'public read', path: '/ct/v1/get-entries?start=0&end=0', good: 200 },
+  'GET /logs/:log/ct/v1/get-entry-and-proof': {
+    right: 'public read',
+    path: '/ct/v1/get-entry-and-proof?leaf_index=0&tree_size=1',
+    good: 200,
+  },
   'GET /admin/logs': { right: ADMIN, path: '/admin/logs', good: 200 },
   'POST /admin/logs': { right: ADMIN, path: '/admin/logs', good: 201, send: () => json({ name: `made${names++}` }) },
   'PATCH /admin/logs/:name': {

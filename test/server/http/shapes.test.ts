@@ -55,7 +55,10 @@ interface HeadReply {
   readonly root_hash: string;
   readonly timestamp: number;
   readonly checkpoint: string;
+  readonly signature: string | null;
 }
+
+const HEAD_MEMBERS = ['origin', 'tree_size', 'root_hash', 'timestamp', 'checkpoint', 'signature'];
 
 /** Nothing is signed unless a test says so, and nothing waits for long. */
 const server = await TestServer.start({ publish: false, limits: { ackTimeout: 50, readTimeout: 50 } });
@@ -497,13 +500,14 @@ describe('heads', () => {
     const checkpoint = await open(server, 'tree', note.text);
     expect(checkpoint.treeSize).toBe(300);
     const head = jsonReply<HeadReply>(await server.get('/logs/tree/tree-head'));
-    expect(Object.keys(head)).toEqual(['origin', 'tree_size', 'root_hash', 'timestamp', 'checkpoint']);
+    expect(Object.keys(head)).toEqual(HEAD_MEMBERS);
     expect(head).toEqual({
       origin: 'test.example/logs/tree',
       tree_size: 300,
       root_hash: Buffer.from(checkpoint.rootHash).toString('base64'),
       timestamp: expect.any(Number),
       checkpoint: note.text,
+      signature: expect.stringMatching(/^CAcAQ/),
     });
     expect(Number.isSafeInteger(head.timestamp)).toBe(true);
     expect(Math.abs(head.timestamp - Date.now())).toBeLessThan(60_000);
@@ -537,7 +541,7 @@ describe('heads', () => {
       );
       expect(Object.keys(reply)).toEqual(['tree_heads', 'next']);
       for (const head of reply.tree_heads) {
-        expect(Object.keys(head)).toEqual(['origin', 'tree_size', 'root_hash', 'timestamp', 'checkpoint']);
+        expect(Object.keys(head)).toEqual(HEAD_MEMBERS);
         const checkpoint = await open(server, 'tree', head.checkpoint);
         expect([checkpoint.origin, checkpoint.treeSize]).toEqual([head.origin, head.tree_size]);
         expect(checkpoint.rootHash).toEqual(asTreeHash(bytesOf(head.root_hash)));

@@ -142,6 +142,15 @@ describe('head row', () => {
     expect(parseHeadRow(text(golden))).toEqual(head);
   });
 
+  test('with a tree head signature it is this JSON', () => {
+    const signed = { ...head, signature: Uint8Array.of(8, 7, 0, 64) };
+    const row = `${golden.slice(0, -1)},"tree_head_signature":"CAcAQA=="}`;
+    expect(new TextDecoder().decode(encodeHeadRow(signed))).toBe(row);
+    expect(parseHeadRow(text(row))).toEqual(signed);
+    for (const other of ['7', 'null', '"CAcAQB=="', '"CAcAQA"', '["CAcAQA=="]'])
+      expect(() => parseHeadRow(text(row.replace('"CAcAQA=="', other)))).toThrow(RangeError);
+  });
+
   test('members that come later are left alone', () => {
     expect(parseHeadRow(text('{"checkpoint":"x","time":1,"cosignatures":["y"]}'))).toEqual({
       checkpoint: 'x',

@@ -1,0 +1,257 @@
+/** The verbs of RFC 6962 §4 over both kinds of logs: what they say, and what they refuse (SPECS §2). */
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { verifyConsistency } from '../../../proofs/consistency.ts';
+import { verifyInclusion } from '../../../proofs/inclusion.ts';
+import { parseVerifierKey } from '../../../proofs/key.ts';
+import { verifyTreeHeadSignature } from '../../../proofs/tree-head-signature.ts';
+import { encodeBundle } from '../../../tree/bundles.ts';
+import { asTreeHash, leafHash, type TreeHash } from '../../../tree/hash.ts';
+import { ReferenceTree } from '../../support/reference-tree.ts';
+import { ADMIN_KEY, type Answer, type Json, TestServer } from '../../support/test-server.ts';
+
+const server = await TestServer.start();
+/** Nothing is signed there unless a test says so. */
+const quiet = await TestServer.start({ publish: false });
+
+const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'));
+const hashes = (texts: readonly string[]): TreeHash[] => texts.map((text) => asTreeHash(bytesOf(text)));
+
+interface Sth {
+  readonly tree_size: number;
+  readonly timestamp: number;
+  readonly sha256_root_hash: string;
+  readonly tree_head_signature: string;
+}
+
+interface Entries {
+  readonly entries: readonly { readonly leaf_input: string; readonly extra_data: string }[];
+}
+
+const KINDS = ['events', 'raw'] as const;
+const SIZE = 1300;
+
+async function get<T = Json>(path: string): Promise<T> {
+  const answer = await server.get(path);
+  expect([path, answer.status, answer.headers['content-type']]).toEqual([path, 200, 'application/json']);
+  expect(answer.headers['cache-control']).toBe('no-store');
+  expect(answer.headers['access-control-allow-origin']).toBe('*');
+  return answer.json<T>();
+}
+
+async function signed(log: string, size: number): Promise<void> {
+  while ((server.started.server.log(log)?.published.treeSize ?? 0) < size) await server.sign();
+}
+
+beforeAll(async () => {
+  await server.makeLog('events');
+  await server.makeLog('raw', { kind: 'raw' });
+  await server.makeLog('wide', { kind: 'raw' });
+  await server.makeLog('new');
+  await server.makeLog('closed', { publicReads: false });
+  const events = Array.from({ length: SIZE }, (_, i) => `{"n":${i}}\n`).join('');
+  expect((await server.post('/logs/events/events', events, ADMIN_KEY, 'application/x-ndjson')).status).toBe(200);
+  const leaves = Array.from({ length: SIZE }, (_, i) => new Uint8Array(Buffer.from(i === 3 ? '' : `leaf ${i}`)));
+  expect((await server.post('/logs/raw/add-batch', encodeBundle(leaves))).status).toBe(200);
+  const wide = Array.from({ length: 100 }, (_, i) => new Uint8Array(65_535).fill(i));
+  expect((await server.post('/logs/wide/add-batch', encodeBundle(wide))).status).toBe(200);
+  await Promise.all([signed('events', SIZE), signed('raw', SIZE), signed('wide', 100)]);
+});
+
+describe.each(KINDS)('a log of kind %s', (log) => {
+  const leaves: Uint8Array[] = [];
+  const tree = new ReferenceTree(leaves);
+
+  test('gives its leaves, contiguous from start, at most 1,000 at a time', async () => {
+    while (leaves.length < SIZE) {
+      const { entries } = await get<Entries>(`/logs/${log}/ct/v1/get-entries?start=${leaves.length}&end=${SIZE - 1}`);
+      expect(entries).toHaveLength(Math.min(1000, SIZE - leaves.length));
+      for (const entry of entries) {
+        expect(Object.keys(entry)).toEqual(['leaf_input', 'extra_data']);
+        expect(entry.extra_data).toBe('');
+        leaves.push(bytesOf(entry.leaf_input));
+      }
+    }
+    if (log === 'events') expect(leaves.every((leaf) => leaf.length === 41)).toBe(true);
+    else expect(Buffer.from(leaves[7] as Uint8Array).toString()).toBe('leaf 7');
+  });
+
+  test.each([
+    ['one', 'start=5&end=5', 5, 1],
+    ['across bundles', 'start=250&end=260', 250, 11],
+    ['the last', `start=${SIZE - 1}&end=${SIZE - 1}`, SIZE - 1, 1],
+    ['an end beyond the tree is cut', `start=${SIZE - 3}&end=${SIZE + 100}`, SIZE - 3, 3],
+    ['the largest end', `start=${SIZE - 1}&end=9007199254740991`, SIZE - 1, 1],
+    ['the order of parameters is free, others are ignored', 'x=1&end=2&x=2&start=1', 1, 2],
+  ])('get-entries: %s', async (_what, query, first, count) => {
+    const { entries } = await get<Entries>(`/logs/${log}/ct/v1/get-entries?${query}`);
+    expect(entries.map(({ leaf_input: leaf }) => bytesOf(leaf))).toEqual(leaves.slice(first, first + count));
+  });
+
+  test('get-sth is the signed head of the checkpoint, the same whoever asks', async () => {
+    const sth = await get<Sth>(`/logs/${log}/ct/v1/get-sth`);
+    expect(Object.keys(sth)).toEqual(['tree_size', 'timestamp', 'sha256_root_hash', 'tree_head_signature']);
+    const rootHash = asTreeHash(bytesOf(sth.sha256_root_hash));
+    expect([sth.tree_size, rootHash]).toEqual([SIZE, tree.root(SIZE)]);
+    const { verifier_key: vkey } = await get<{ verifier_key: string }>(`/logs/${log}`);
+    verifyTreeHeadSignature(
+      bytesOf(sth.tree_head_signature),
+      { timestamp: sth.timestamp, treeSize: SIZE, rootHash },
+      parseVerifierKey(vkey),
+    );
+    expect(await get(`/logs/${log}/ct/v1/get-sth?unknown=1`)).toEqual(sth);
+    const head = await get(`/logs/${log}/tree-head`);
+    expect(head).toMatchObject({
+      tree_size: SIZE,
+      timestamp: sth.timestamp,
+      root_hash: sth.sha256_root_hash,
+      signature: sth.tree_head_signature,
+    });
+    const { tree_heads: heads } = await get<{ tree_heads: Json[] }>(`/logs/${log}/tree-heads`);
+    expect(heads.map(({ tree_size: size, signature }) => [size, signature])).toEqual([
+      [0, null],
+      [SIZE, sth.tree_head_signature],
+    ]);
+  });
+
+  test.each([0, 1, 2, 255, 256, 257, 1024, SIZE - 1, SIZE])('get-sth-consistency from %d', async (first) => {
+    const path = `/logs/${log}/ct/v1/get-sth-consistency?first=${first}&second=${SIZE}`;
+    const reply = await get<{ consistency: string[] }>(path);
+    expect(Object.keys(reply)).toEqual(['consistency']);
+    if (first === 0 || first === SIZE) expect(reply.consistency).toEqual([]);
+    const proof = hashes(reply.consistency);
+    verifyConsistency({ first, second: SIZE, firstRoot: tree.root(first), secondRoot: tree.root(SIZE), proof });
+  });
+
+  test.each([
+    [0, 1],
+    [0, SIZE],
+    [7, 8],
+    [255, 256],
+    [256, 257],
+    [SIZE - 1, SIZE],
+  ])('get-entry-and-proof of leaf %d in a tree of %d', async (leafIndex, treeSize) => {
+    const reply = await get<{ leaf_input: string; extra_data: string; audit_path: string[] }>(
+      `/logs/${log}/ct/v1/get-entry-and-proof?leaf_index=${leafIndex}&tree_size=${treeSize}`,
+    );
+    expect(Object.keys(reply)).toEqual(['leaf_input', 'extra_data', 'audit_path']);
+    expect([bytesOf(reply.leaf_input), reply.extra_data]).toEqual([leaves[leafIndex], '']);
+    if (treeSize === 1) expect(reply.audit_path).toEqual([]);
+    const proof = hashes(reply.audit_path);
+    const rootHash = tree.root(treeSize);
+    verifyInclusion({ leafHash: leafHash(bytesOf(reply.leaf_input)), leafIndex, treeSize, rootHash, proof });
+  });
+});
+
+test('a new log has a signed head and no entries', async () => {
+  const sth = await get<Sth>('/logs/new/ct/v1/get-sth');
+  expect([sth.tree_size, sth.sha256_root_hash]).toEqual([0, '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=']);
+  expect(await get('/logs/new/ct/v1/get-sth-consistency?first=0&second=0')).toEqual({ consistency: [] });
+  expect((await server.get('/logs/new/ct/v1/get-entries?start=0&end=0')).status).toBe(400);
+});
+
+test('large entries come fewer at a time, and at least one', async () => {
+  let next = 0;
+  while (next < 100) {
+    const { entries } = await get<Entries>(`/logs/wide/ct/v1/get-entries?start=${next}&end=99`);
+    expect(entries.length).toBeGreaterThan(0);
+    expect(entries.length).toBeLessThanOrEqual(65);
+    for (const { leaf_input: leaf } of entries) expect(bytesOf(leaf)[0]).toBe(next++);
+  }
+});
+
+test('what is durable but not under a published head is not shown', async () => {
+  await quiet.makeLog('raw', { kind: 'raw' });
+  await quiet.post('/logs/raw/add', 'x');
+  const status = async (path: string): Promise<number> => (await quiet.get(`/logs/raw/ct/v1/${path}`)).status;
+  expect(await status('get-entries?start=0&end=0')).toBe(400);
+  expect(await status('get-entry-and-proof?leaf_index=0&tree_size=1')).toBe(400);
+  expect(await status('get-sth-consistency?first=0&second=1')).toBe(400);
+  expect((await quiet.get('/logs/raw/ct/v1/get-sth')).json()).toMatchObject({ tree_size: 0 });
+  await quiet.sign();
+  expect(await status('get-entries?start=0&end=0')).toBe(200);
+  expect(await status('get-entry-and-proof?leaf_index=0&tree_size=1')).toBe(200);
+});
+
+test('the signature is the same after a restart, and later ones have later times', async () => {
+  await quiet.makeLog('x', { kind: 'raw' });
+  const sth = async (): Promise<Sth> => (await quiet.get('/logs/x/ct/v1/get-sth')).json<Sth>();
+  const first = await sth();
+  await quiet.restart();
+  expect(await sth()).toEqual(first);
+  await quiet.post('/logs/x/add', 'y');
+  await quiet.sign();
+  expect((await sth()).timestamp).toBeGreaterThan(first.timestamp);
+});
+
+describe('bad input', () => {
+  const NUMBERS = [
+    '',
+    '-1',
+    '+1',
+    '01',
+    '1.0',
+    '1e3',
+    '0x1',
+    ' 1',
+    '1 ',
+    'one',
+    '9007199254740992',
+    '18446744073709551616',
+  ];
+  const VERBS = [
+    ['get-sth-consistency', 'first=1', 'second=2'],
+    ['get-entries', 'start=0', 'end=1'],
+    ['get-entry-and-proof', 'leaf_index=0', 'tree_size=1'],
+  ] as const;
+
+  async function bad(verb: string, query: string): Promise<void> {
+    const answer = await server.get(`/logs/events/ct/v1/${verb}?${query}`);
+    expect([verb, query, answer.status]).toEqual([verb, query, 400]);
+    expect(answer.headers['content-type']).toBe('application/problem+json');
+    expect(answer.json()).toMatchObject({ status: 400, code: 'bad_parameter', detail: expect.any(String) });
+  }
+
+  test.each(VERBS)('%s: parameters missing, twice, or no numbers', async (verb, one, two) => {
+    for (const query of ['', one, two, `${one}&${one}&${two}`, `${one}&${two}&${two}`, `${one}&${two}&%zz`])
+      await bad(verb, query);
+    for (const text of NUMBERS) {
+      await bad(verb, `${one.split('=')[0]}=${encodeURIComponent(text)}&${two}`);
+      await bad(verb, `${one}&${two.split('=')[0]}=${encodeURIComponent(text)}`);
+    }
+  });
+
+  test.each([
+    ['get-sth-consistency', `first=1&second=${SIZE + 1}`],
+    ['get-sth-consistency', 'first=0&second=9007199254740991'],
+    ['get-sth-consistency', 'first=2&second=1'],
+    ['get-entries', 'start=2&end=1'],
+    ['get-entries', `start=${SIZE}&end=${SIZE}`],
+    ['get-entries', `start=${SIZE}&end=${SIZE + 10}`],
+    ['get-entry-and-proof', 'leaf_index=0&tree_size=0'],
+    ['get-entry-and-proof', 'leaf_index=5&tree_size=5'],
+    ['get-entry-and-proof', `leaf_index=0&tree_size=${SIZE + 1}`],
+    ['get-entry-and-proof', `leaf_index=${SIZE}&tree_size=${SIZE + 1}`],
+  ])('%s?%s', bad);
+
+  test('get-sth given something twice, which it does not know', async () => {
+    expect((await server.get('/logs/events/ct/v1/get-sth?a=1&a=2')).status).toBe(200);
+  });
+
+  test.each(['get-sth', 'get-sth-consistency', 'get-entries', 'get-entry-and-proof'])('405: %s', async (verb) => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
+      const answer = await server.request(method, `/logs/events/ct/v1/${verb}`, { key: ADMIN_KEY });
+      expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD']);
+    }
+  });
+
+  test.each(['add-chain', 'add-pre-chain', 'get-roots', 'get-sth/', 'GET-STH', ''])('404: %s', async (verb) => {
+    const answer: Answer = await server.get(`/logs/events/ct/v1/${verb}`);
+    expect([answer.status, answer.json()['code']]).toEqual([404, 'not_found']);
+  });
+
+  test('a log without public reads asks for a key', async () => {
+    expect((await server.get('/logs/closed/ct/v1/get-sth')).status).toBe(401);
+    const { status, headers } = await server.get('/logs/closed/ct/v1/get-sth', ADMIN_KEY);
+    expect([status, headers['access-control-allow-origin']]).toEqual([200, undefined]);
+  });
+});
