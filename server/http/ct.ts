@@ -7,6 +7,7 @@ import { ServerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { consistencyProof, inclusionProof } from '../prover.ts';
 import type { LogCall } from './call.ts';
+import { findLeaf, hashFromBase64 } from './leaf-hash.ts';
 import { base64, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { Query } from './request.ts';
@@ -32,6 +33,25 @@ export async function getSthConsistency({ log, server, search }: LogCall): Promi
   checkSize(log, second);
   const proof = first === 0 || first === second ? [] : await consistencyProof(server.reader, log, first, second);
   return json(200, { consistency: renderProof(proof) });
+}
+
+/** GET ct/v1/get-proof-by-hash?hash=&tree_size=: of equal leaves, the first. What is not in such a tree is 404, as is a tree not published. */
+export async function getProofByHash(call: LogCall): Promise<Reply> {
+  const { log, server, search } = call;
+  const query = parameters(search, ['hash', 'tree_size']);
+  const text = query.text('hash');
+  if (text === undefined) throw new ServerError('bad_parameter', 'the parameter hash is missing');
+  const hash = hashFromBase64(text, 'hash');
+  const treeSize = query.required('tree_size');
+  if (treeSize === 0) throw new ServerError('bad_parameter', 'a tree of 0 leaves has no proofs');
+  if (treeSize > log.published.treeSize) {
+    throw new ServerError('tree_size_not_signed', `the newest signed head has ${log.published.treeSize} leaves`, {
+      details: { tree_size: log.published.treeSize },
+    });
+  }
+  const leafIndex = await findLeaf(call, hash, treeSize);
+  const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
+  return json(200, { leaf_index: leafIndex, audit_path: renderProof(proof) });
 }
 
 /** Entries of one reply, and bytes of leaves after which it ends early. */

@@ -1,12 +1,12 @@
 /** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
 import { formatTlogProof } from '../../proofs/tlog-proof.ts';
-import { fromBase64, fromHex } from '../../tree/bytes.ts';
-import { HASH_SIZE, leafHash } from '../../tree/hash.ts';
+import { leafHash } from '../../tree/hash.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log.ts';
 import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
 import { cached } from './caching.ts';
 import type { LogCall } from './call.ts';
+import { findLeaf, hashFromText } from './leaf-hash.ts';
 import { base64, renderHead, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { Query } from './request.ts';
@@ -45,20 +45,16 @@ export async function treeHeads({ log, server, search }: LogCall): Promise<Reply
 }
 
 /** GET proofs/inclusion?index=[&tree_size=], or leaf_hash= instead of the index. */
-export async function inclusion({ log, server, search }: LogCall): Promise<Reply> {
+export async function inclusion(call: LogCall): Promise<Reply> {
+  const { log, server, search } = call;
   const query = new Query(search, ['index', 'leaf_hash', 'tree_size']);
   const hash = query.text('leaf_hash');
   if (hash !== undefined && query.text('index') !== undefined)
     throw new ServerError('bad_parameter', 'give index or leaf_hash, not both');
   const { published } = log;
-  const asked = hash === undefined ? query.required('index') : parseLeafHash(hash);
+  const asked = hash === undefined ? query.required('index') : hashFromText(hash, 'leaf_hash');
   const treeSize = signedSize(published, query.number('tree_size') ?? published.treeSize);
-  const leafIndex = typeof asked === 'number' ? asked : await server.leafIndex.find(log, asked, treeSize);
-  if (leafIndex === undefined) {
-    throw new ServerError('no_such_entry', `no leaf of the first ${treeSize} has this hash`, {
-      details: { tree_size: treeSize },
-    });
-  }
+  const leafIndex = typeof asked === 'number' ? asked : await findLeaf(call, asked, treeSize);
   if (leafIndex >= treeSize) {
     throw new ServerError('bad_parameter', `a tree of ${treeSize} leaves has no leaf ${leafIndex}`, {
       details: { tree_size: treeSize },
@@ -101,17 +97,6 @@ export async function consistency({ log, server, search }: LogCall): Promise<Rep
   signedSize(log.published, second);
   const proof = first === 0 || first === second ? [] : await consistencyProof(server.reader, log, first, second);
   return json(200, { first, second, proof: renderProof(proof) });
-}
-
-/** A leaf hash in base64 or in 64 hex digits. Of a plus sign that was not percent-encoded, a space is left. */
-function parseLeafHash(text: string): Uint8Array {
-  try {
-    const hash = /^[0-9a-fA-F]{64}$/.test(text) ? fromHex(text.toLowerCase()) : fromBase64(text.replaceAll(' ', '+'));
-    if (hash.length === HASH_SIZE) return hash;
-  } catch {
-    // Said below.
-  }
-  throw new ServerError('bad_parameter', 'the parameter leaf_hash is a hash of 32 bytes, in base64 or 64 hex digits');
 }
 
 function signedSize(published: Published, treeSize: number): number {

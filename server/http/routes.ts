@@ -63,6 +63,7 @@ export const ROUTES: readonly Route[] = [
   { ...publicRead, path: '/logs/:log/tree-heads', handle: heads.treeHeads },
   { ...publicRead, path: '/logs/:log/ct/v1/get-sth', handle: ct.getSth },
   { ...publicRead, path: '/logs/:log/ct/v1/get-sth-consistency', handle: ct.getSthConsistency },
+  { ...publicRead, path: '/logs/:log/ct/v1/get-proof-by-hash', handle: ct.getProofByHash },
   { ...publicRead, path: '/logs/:log/ct/v1/get-entries', handle: ct.getEntries },
   { ...publicRead, path: '/logs/:log/ct/v1/get-entry-and-proof', handle: ct.getEntryAndProof },
   { ...adminOnly, method: 'GET', path: '/admin/logs', handle: admin.listLogs },

@@ -100,6 +100,11 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     path: '/ct/v1/get-sth-consistency?first=0&second=1',
     good: 200,
   },
+  'GET /logs/:log/ct/v1/get-proof-by-hash': {
+    right: 'public read',
+    path: '/ct/v1/get-proof-by-hash?hash=x&tree_size=1',
+    good: 400,
+  },
   'GET /logs/:log/ct/v1/get-entries': { right: 'public read', path: '/ct/v1/get-entries?start=0&end=0', good: 200 },
   'GET /logs/:log/ct/v1/get-entry-and-proof': {
     right: 'public read',

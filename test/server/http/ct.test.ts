@@ -149,6 +149,49 @@ test('a new log has a signed head and no entries', async () => {
   expect((await server.get('/logs/new/ct/v1/get-entries?start=0&end=0')).status).toBe(400);
 });
 
+describe('get-proof-by-hash', () => {
+  const hash = (text: string): string =>
+    encodeURIComponent(Buffer.from(leafHash(Buffer.from(text))).toString('base64'));
+  async function ask(query: string): Promise<Answer> {
+    for (;;) {
+      const answer = await server.get(`/logs/raw/ct/v1/get-proof-by-hash?${query}`);
+      if (answer.status !== 503) return answer;
+      expect(answer.json()['code']).toBe('index_behind');
+    }
+  }
+
+  test.each([0, 1, 255, 256, 1023, SIZE - 1])(
+    'leaf %d, in the smallest tree that holds it and in the newest',
+    async (i) => {
+      for (const size of [i + 1, SIZE]) {
+        const wanted = `hash=${hash(i === 3 ? '' : `leaf ${i}`)}&tree_size=${size}`;
+        const { leaf_index, audit_path } = (await ask(wanted)).json<{ leaf_index: number; audit_path: string[] }>();
+        const other = await get<{ audit_path: string[] }>(
+          `/logs/raw/ct/v1/get-entry-and-proof?leaf_index=${i}&tree_size=${size}`,
+        );
+        expect({ leaf_index, audit_path }).toEqual({ leaf_index: i, audit_path: other.audit_path });
+        expect(Array.isArray(audit_path)).toBe(true);
+      }
+    },
+  );
+
+  test.each<readonly [string, string, number, string]>([
+    ['a hash of nothing', `hash=${hash('never')}&tree_size=${SIZE}`, 404, 'no_such_entry'],
+    ['a tree that is too small', `hash=${hash('leaf 9')}&tree_size=9`, 404, 'no_such_entry'],
+    ['a tree that is not published', `hash=${hash('leaf 9')}&tree_size=${SIZE + 1}`, 404, 'tree_size_not_signed'],
+    ['no tree', `hash=${hash('leaf 9')}&tree_size=0`, 400, 'bad_parameter'],
+    ['no hash', 'tree_size=1', 400, 'bad_parameter'],
+    ['an empty hash', 'hash=&tree_size=1', 400, 'bad_parameter'],
+    ['hex', `hash=${'0'.repeat(64)}&tree_size=1`, 400, 'bad_parameter'],
+    ['31 bytes', `hash=${Buffer.alloc(31).toString('base64')}&tree_size=1`, 400, 'bad_parameter'],
+    ['no size', `hash=${hash('leaf 9')}`, 400, 'bad_parameter'],
+    ['a size that is none', `hash=${hash('leaf 9')}&tree_size=01`, 400, 'bad_parameter'],
+  ])('%s', async (_, query, status, code) => {
+    const answer = await ask(query);
+    expect([answer.status, answer.json()['code']]).toEqual([status, code]);
+  });
+});
+
 test('large entries come fewer at a time, and at least one', async () => {
   let next = 0;
   while (next < 100) {
@@ -237,12 +280,15 @@ describe('bad input', () => {
     expect((await server.get('/logs/events/ct/v1/get-sth?a=1&a=2')).status).toBe(200);
   });
 
-  test.each(['get-sth', 'get-sth-consistency', 'get-entries', 'get-entry-and-proof'])('405: %s', async (verb) => {
-    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
-      const answer = await server.request(method, `/logs/events/ct/v1/${verb}`, { key: ADMIN_KEY });
-      expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD']);
-    }
-  });
+  test.each(['get-sth', 'get-sth-consistency', 'get-proof-by-hash', 'get-entries', 'get-entry-and-proof'])(
+    '405: %s',
+    async (verb) => {
+      for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
+        const answer = await server.request(method, `/logs/events/ct/v1/${verb}`, { key: ADMIN_KEY });
+        expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD']);
+      }
+    },
+  );
 
   test.each(['add-chain', 'add-pre-chain', 'get-roots', 'get-sth/', 'GET-STH', ''])('404: %s', async (verb) => {
     const answer: Answer = await server.get(`/logs/events/ct/v1/${verb}`);

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	ct "github.com/google/certificate-transparency-go"
 	"github.com/google/certificate-transparency-go/client"
@@ -47,6 +48,7 @@ func checkCT(ctx context.Context, key ed25519.PublicKey, base string) error {
 		{"get-entries", log.readEntries},
 		{"get-sth-consistency", log.checkConsistency},
 		{"get-entry-and-proof", log.checkEntryAndProof},
+		{"get-proof-by-hash", log.checkProofByHash},
 	}
 	for _, step := range steps {
 		if err := step.check(ctx); err != nil {
@@ -136,4 +138,36 @@ func (log *ctLog) checkEntryAndProof(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (log *ctLog) checkProofByHash(ctx context.Context) error {
+	for size := uint64(1); size <= log.sth.TreeSize; size += 1 + size/3 {
+		for _, index := range []uint64{0, size / 2, size - 1} {
+			hash := rfc6962.DefaultHasher.HashLeaf(log.leaves[index])
+			reply, err := log.proofByHash(ctx, hash, size)
+			if err != nil {
+				return err
+			}
+			if uint64(reply.LeafIndex) != index {
+				return fmt.Errorf("leaf %d is said to be %d", index, reply.LeafIndex)
+			}
+			err = proof.VerifyInclusion(rfc6962.DefaultHasher, index, size, hash, reply.AuditPath, log.roots[size])
+			if err != nil {
+				return fmt.Errorf("leaf %d in a tree of %d: %w", index, size, err)
+			}
+		}
+	}
+	return nil
+}
+
+// proofByHash asks again while the index of hashes is still behind.
+func (log *ctLog) proofByHash(ctx context.Context, hash []byte, size uint64) (*ct.GetProofByHashResponse, error) {
+	for try := 0; ; try++ {
+		reply, err := log.GetProofByHash(ctx, hash, size)
+		var refusal jsonclient.RspError
+		if err == nil || try == 50 || !errors.As(err, &refusal) || refusal.StatusCode != http.StatusServiceUnavailable {
+			return reply, err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
