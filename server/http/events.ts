@@ -1,5 +1,6 @@
 /** Events: appended one or many at a time, read one with its proof or many without. */
 import { formatMicros } from '../../proofs/time.ts';
+import { type AppendedEntryMessage, encodeAppendReply, encodeEntry } from '../../proto/messages.ts';
 import { leafHash } from '../../tree/hash.ts';
 import { type Appended, ConflictError, type ExactlyOnce } from '../append.ts';
 import type { StoredEntry } from '../entry.ts';
@@ -7,17 +8,22 @@ import { ServerError } from '../errors.ts';
 import { eventId, parsePointer } from '../ingest/event-id.ts';
 import { checkEvent } from '../ingest/json-event.ts';
 import { readBatch } from '../ingest/ndjson.ts';
+import { readProtobufBatch } from '../ingest/protobuf-batch.ts';
 import { inclusionProof, inclusionProofs } from '../prover.ts';
 import type { LogCall } from './call.ts';
+import { negotiated, PROTOBUF, prefersProtobuf, protobuf, varied } from './negotiation.ts';
 import { type Code, problem } from './problem.ts';
 import { base64, renderEntry, renderProof } from './render.ts';
-import { json, jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
+import { jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
 import { idempotencyKey, mediaType, Query, readBody } from './request.ts';
 import { signedIndex, waitUntilSigned } from './signed.ts';
 
 type Ack = 'durable' | 'signed';
 
-/** POST events: one event as application/json, or a batch as application/x-ndjson; all of it is stored or nothing. */
+/**
+ * POST events: one event as application/json, or a batch as application/x-ndjson or as an AppendRequest in application/x-protobuf; all of
+ * it is stored or nothing.
+ */
 export async function append(call: LogCall): Promise<Reply> {
   const { log, req, limits, server, key } = call;
   if (log.name.startsWith('_')) throw new ServerError('forbidden', 'only the server writes there');
@@ -25,10 +31,10 @@ export async function append(call: LogCall): Promise<Reply> {
   const ack = parseAck(query.text('ack'));
   const once = exactlyOnce(call, query.text('id_pointer'));
   const type = mediaType(req);
-  if (type !== 'application/json' && type !== 'application/x-ndjson') {
+  if (type !== 'application/json' && type !== 'application/x-ndjson' && type !== PROTOBUF) {
     throw new ServerError(
       'unsupported_media_type',
-      'send one event as application/json, or a batch as application/x-ndjson',
+      `send one event as application/json, or a batch as application/x-ndjson or ${PROTOBUF}`,
     );
   }
   const body = await readBody(call, limits.maxBodySize);
@@ -37,13 +43,19 @@ export async function append(call: LogCall): Promise<Reply> {
     const id = once?.kind === 'pointer' ? eventId(event, once.pointer) : undefined;
     events.push({ event, id: id?.kind === 'id' ? id.jcs : undefined });
   };
-  let lines: readonly number[] | undefined;
+  let place: ((position: number) => Place) | undefined;
   if (type === 'application/json') {
     take(checkEvent(body, limits));
+  } else if (type === PROTOBUF) {
+    const batch = readProtobufBatch(body, limits, take);
+    place = (position) => ({ position });
+    if (batch.kind === 'bad')
+      return refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { position: bad.position } })));
   } else {
     const batch = readBatch(body, limits, take);
-    if (batch.kind === 'bad') return refuseLines(batch.bad);
-    lines = batch.lines;
+    if (batch.kind === 'bad') return refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { line: bad.line } })));
+    const { lines } = batch;
+    place = (position) => ({ line: lines[position] as number });
   }
 
   let appended: Appended[];
@@ -52,9 +64,9 @@ export async function append(call: LogCall): Promise<Reply> {
     const { id: by, name: source } = key as NonNullable<typeof key>;
     appended = await server.sequencer.append({ log, events, by, source, via: 'events', once });
   } catch (error) {
-    if (lines === undefined || !(error instanceof ConflictError)) throw error;
-    const at = lines;
-    return refuseLines(error.conflicts.map(({ position, ...rest }) => ({ ...rest, line: at[position] as number })));
+    if (place === undefined || !(error instanceof ConflictError)) throw error;
+    const at = place;
+    return refuseEvents(error.conflicts.map(({ position, ...rest }) => ({ ...rest, place: at(position) })));
   }
   const replays = appended.filter(({ replayed }) => replayed).length;
   call.metrics.replayed(replays);
@@ -78,7 +90,7 @@ function exactlyOnce({ req, log }: LogCall, asked: string | undefined): ExactlyO
 
 /** The answer to an append that is durable: at the level that was asked for, if that is reached in time. */
 async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[]): Promise<Reply> {
-  const { log, server, limits } = call;
+  const { log, server, limits, req } = call;
   if (ack === 'signed') {
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
     const signed = await server.publisher.waitFor(log, needed, limits.ackTimeout);
@@ -86,15 +98,28 @@ async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[
     const reply = signed ? await signedReply(call, appended).catch(() => undefined) : undefined;
     if (reply !== undefined) return reply;
   }
-  return json(200, { ack: 'durable', entries: appended.map(renderAppended) });
+  return negotiated(
+    req,
+    () => ({ ack: 'durable', entries: appended.map(renderAppended) }),
+    () => encodeAppendReply({ ack: 'durable', entries: appended.map(appendedMessage) }),
+  );
 }
 
-async function signedReply({ log, server }: LogCall, appended: readonly Appended[]): Promise<Reply> {
+async function signedReply({ log, server, req }: LogCall, appended: readonly Appended[]): Promise<Reply> {
   const { treeSize, checkpoint } = log.published;
   const leafIndexes = appended.map(({ leafIndex }) => leafIndex);
   const proofs = await inclusionProofs(server.reader, log, leafIndexes, treeSize);
-  const entries = appended.map((entry, i) => ({ ...renderAppended(entry), proof: renderProof(proofs[i] ?? []) }));
-  return json(200, { ack: 'signed', entries, tree_size: treeSize, checkpoint });
+  return negotiated(
+    req,
+    () => {
+      const entries = appended.map((entry, i) => ({ ...renderAppended(entry), proof: renderProof(proofs[i] ?? []) }));
+      return { ack: 'signed', entries, tree_size: treeSize, checkpoint };
+    },
+    () => {
+      const entries = appended.map((entry, i) => ({ ...appendedMessage(entry), proof: proofs[i] ?? [] }));
+      return encodeAppendReply({ ack: 'signed', entries, treeSize, checkpoint });
+    },
+  );
 }
 
 function renderAppended(entry: Appended): Record<string, unknown> {
@@ -108,42 +133,58 @@ function renderAppended(entry: Appended): Record<string, unknown> {
   };
 }
 
+function appendedMessage(entry: Appended): AppendedEntryMessage {
+  const { leafIndex, receivedAt, salt, header, replayed } = entry;
+  return { leafIndex, receivedAt, leafHash: entry.leafHash ?? leafHash(entry.leaf), salt, header, replayed };
+}
+
 function parseAck(text: string | undefined): Ack {
   if (text === undefined || text === 'durable') return 'durable';
   if (text === 'signed') return 'signed';
   throw new ServerError('bad_parameter', 'ack is durable or signed');
 }
 
-/** A line of a batch that keeps the whole of it out. */
-interface RefusedLine {
-  readonly line: number;
+/** Where in a batch an event is: its line of NDJSON, from 1, or its position in a protobuf request, from 0. */
+type Place = { readonly line: number } | { readonly position: number };
+
+/** An event of a batch that keeps the whole of it out. */
+interface RefusedEvent {
+  readonly place: Place;
   readonly code: Code;
   readonly message: string;
   readonly leafIndex?: number | undefined;
 }
 
-/** One bad event refuses the whole batch; the reply lists every bad line, and its code is that of the first. */
-function refuseLines(bad: readonly RefusedLine[]): Reply {
-  const first = bad[0] as RefusedLine;
-  return problem(first.code, `line ${first.line}: ${first.message}; nothing of the batch was stored`, {
-    line: first.line,
-    ...(first.leafIndex === undefined ? {} : { leaf_index: first.leafIndex }),
-    errors: bad.map(({ line, code, message, leafIndex }) => ({ line, code, detail: message, leaf_index: leafIndex })),
+/** One bad event refuses the whole batch; the reply lists every bad one, and its code is that of the first. */
+function refuseEvents(bad: readonly RefusedEvent[]): Reply {
+  const { place, code, message, leafIndex } = bad[0] as RefusedEvent;
+  const where = 'line' in place ? `line ${place.line}` : `position ${place.position}`;
+  return problem(code, `${where}: ${message}; nothing of the batch was stored`, {
+    ...place,
+    ...(leafIndex === undefined ? {} : { leaf_index: leafIndex }),
+    errors: bad.map(({ place, code, message, leafIndex }) => ({
+      ...place,
+      code,
+      detail: message,
+      leaf_index: leafIndex,
+    })),
   });
 }
 
 /** GET events/7: one entry with its inclusion proof under the newest head. */
 export async function show(call: LogCall): Promise<Reply> {
-  const { log, params, server } = call;
+  const { log, params, server, req } = call;
   new Query(call.search, []);
   const leafIndex = await signedIndex(call, params['index'] as string);
   const { treeSize, checkpoint } = log.published;
-  const [entry] = await server.entries(log, leafIndex, leafIndex + 1);
+  const [entry] = (await server.entries(log, leafIndex, leafIndex + 1)) as [StoredEntry];
   const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
-  const text = renderEntry(entry as StoredEntry, treeSize, false);
-  return jsonText(
-    200,
-    `${text},"proof":${JSON.stringify(renderProof(proof))},"checkpoint":${JSON.stringify(checkpoint)}}`,
+  if (prefersProtobuf(req.headers.accept)) {
+    return varied(protobuf(encodeEntry({ ...entry, leafHash: leafHash(entry.leaf), treeSize, proof, checkpoint })));
+  }
+  const text = renderEntry(entry, treeSize, false);
+  return varied(
+    jsonText(200, `${text},"proof":${JSON.stringify(renderProof(proof))},"checkpoint":${JSON.stringify(checkpoint)}}`),
   );
 }
 

@@ -1,5 +1,6 @@
 /** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
 import { formatTlogProof } from '../../proofs/tlog-proof.ts';
+import { encodeConsistencyProof, encodeInclusionProof, encodeSignedTreeHead } from '../../proto/messages.ts';
 import { leafHash } from '../../tree/hash.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log.ts';
@@ -7,6 +8,7 @@ import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
 import { cached } from './caching.ts';
 import type { LogCall } from './call.ts';
 import { findLeaf, hashFromText } from './leaf-hash.ts';
+import { negotiated } from './negotiation.ts';
 import { base64, renderHead, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { Query } from './request.ts';
@@ -18,14 +20,22 @@ export function checkpoint({ log, req }: LogCall): Reply {
 }
 
 /** GET tree-head: the same as JSON, with its RFC 6962 signature. */
-export async function treeHead({ log, server, search }: LogCall): Promise<Reply> {
+export async function treeHead({ log, server, search, req }: LogCall): Promise<Reply> {
   new Query(search, []);
   const head = await server.treeHeadSigner.newest(log).catch((error: unknown) => {
     // Nothing is signed while the clock is unsafe; the head itself and its checkpoint are as good as ever.
     if (error instanceof ServerError && error.code === 'clock_unsafe') return log.published;
     throw error;
   });
-  return json(200, renderHead(log.definition.origin, head));
+  const { origin } = log.definition;
+  return negotiated(
+    req,
+    () => renderHead(origin, head),
+    () => {
+      const { time, signature, ...rest } = head;
+      return encodeSignedTreeHead({ origin, ...rest, timestamp: time * 1000, ...(signature && { signature }) });
+    },
+  );
 }
 
 /** GET tree-heads?from=&limit=: signed heads, one a size, oldest first. */
@@ -46,13 +56,13 @@ export async function treeHeads({ log, server, search }: LogCall): Promise<Reply
 
 /** GET proofs/inclusion?index=[&tree_size=], or leaf_hash= instead of the index. */
 export async function inclusion(call: LogCall): Promise<Reply> {
-  const { log, server, search } = call;
+  const { log, server, search, req } = call;
   const query = new Query(search, ['index', 'leaf_hash', 'tree_size']);
-  const hash = query.text('leaf_hash');
-  if (hash !== undefined && query.text('index') !== undefined)
+  const named = query.text('leaf_hash');
+  if (named !== undefined && query.text('index') !== undefined)
     throw new ServerError('bad_parameter', 'give index or leaf_hash, not both');
   const { published } = log;
-  const asked = hash === undefined ? query.required('index') : hashFromText(hash, 'leaf_hash');
+  const asked = named === undefined ? query.required('index') : hashFromText(named, 'leaf_hash');
   const treeSize = signedSize(published, query.number('tree_size') ?? published.treeSize);
   const leafIndex = typeof asked === 'number' ? asked : await findLeaf(call, asked, treeSize);
   if (leafIndex >= treeSize) {
@@ -63,14 +73,28 @@ export async function inclusion(call: LogCall): Promise<Reply> {
   const [leaf] = await server.reader.leaves(log, log.state, leafIndex, leafIndex + 1);
   const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
   const head = await server.headAt(log, treeSize);
-  return json(200, {
-    leaf_index: leafIndex,
-    leaf_hash: base64(leafHash(leaf as Uint8Array)),
-    tree_size: treeSize,
-    root_hash: base64(head?.rootHash ?? (await rootAt(server.reader, log, treeSize))),
-    proof: renderProof(proof),
-    checkpoint: head?.checkpoint ?? null,
-  });
+  const rootHash = head?.rootHash ?? (await rootAt(server.reader, log, treeSize));
+  const hash = leafHash(leaf as Uint8Array);
+  return negotiated(
+    req,
+    () => ({
+      leaf_index: leafIndex,
+      leaf_hash: base64(hash),
+      tree_size: treeSize,
+      root_hash: base64(rootHash),
+      proof: renderProof(proof),
+      checkpoint: head?.checkpoint ?? null,
+    }),
+    () =>
+      encodeInclusionProof({
+        leafIndex,
+        leafHash: hash,
+        treeSize,
+        rootHash,
+        proof,
+        checkpoint: head?.checkpoint ?? '',
+      }),
+  );
 }
 
 /** GET proofs/7.tlog-proof: inclusion under the newest head as one text file, for offline verification (C2SP tlog-proof). */
@@ -89,14 +113,18 @@ export async function tlogProof(call: LogCall): Promise<Reply> {
 }
 
 /** GET proofs/consistency?first=&second=. */
-export async function consistency({ log, server, search }: LogCall): Promise<Reply> {
+export async function consistency({ log, server, search, req }: LogCall): Promise<Reply> {
   const query = new Query(search, ['first', 'second']);
   const first = query.required('first');
   const second = query.required('second');
   if (first > second) throw new ServerError('bad_parameter', 'first is at most second');
   signedSize(log.published, second);
   const proof = first === 0 || first === second ? [] : await consistencyProof(server.reader, log, first, second);
-  return json(200, { first, second, proof: renderProof(proof) });
+  return negotiated(
+    req,
+    () => ({ first, second, proof: renderProof(proof) }),
+    () => encodeConsistencyProof({ first, second, proof }),
+  );
 }
 
 function signedSize(published: Published, treeSize: number): number {

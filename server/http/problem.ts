@@ -46,6 +46,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   empty_batch: [400, 'Empty batch'],
   invalid_utf8: [400, 'Invalid UTF-8'],
   malformed_json: [400, 'Malformed JSON'],
+  malformed_protobuf: [400, 'Malformed protobuf'],
   not_an_object: [400, 'Not a JSON object'],
   duplicate_key: [400, 'Duplicate key'],
   reserved_member: [400, 'Reserved member'],

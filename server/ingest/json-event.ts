@@ -22,6 +22,7 @@ export type IngestErrorCode =
   | 'invalid_utf8'
   | 'lone_surrogate'
   | 'malformed_json'
+  | 'malformed_protobuf'
   | 'not_an_object'
   | 'number_out_of_range'
   | 'reserved_member'

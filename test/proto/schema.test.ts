@@ -23,7 +23,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
     'proof',
     'checkpoint',
   ],
-  SignedTreeHead: ['origin', 'tree_size', 'root_hash', 'timestamp', 'checkpoint'],
+  SignedTreeHead: ['origin', 'tree_size', 'root_hash', 'timestamp', 'checkpoint', 'signature'],
   InclusionProof: ['leaf_index', 'leaf_hash', 'tree_size', 'root_hash', 'proof', 'checkpoint'],
   ConsistencyProof: ['first', 'second', 'proof'],
 };
@@ -35,7 +35,7 @@ describe('indelible.proto', () => {
     expect(fields.map((field) => snake(field.name))).toEqual(members);
     expect(fields.map((field) => field.id)).toEqual(members.map((_, i) => i + 1));
     const hashes = fields.filter((field) =>
-      /hash|^salt$|^leaf$|^header$|^event$|^proof$|^events$/.test(snake(field.name)),
+      /hash|^salt$|^leaf$|^header$|^event$|^proof$|^events$|^signature$/.test(snake(field.name)),
     );
     expect(hashes.every((field) => field.type === 'bytes')).toBe(true);
   });

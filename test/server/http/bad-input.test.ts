@@ -323,7 +323,6 @@ describe('what a body is said to be', () => {
     'application/x-www-form-urlencoded',
     'multipart/form-data; boundary=x',
     'application/octet-stream',
-    'application/x-protobuf',
     'application/cloudevents+json',
     'application/json-seq',
     'application/jsonx',

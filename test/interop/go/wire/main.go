@@ -2,6 +2,7 @@
 // protobuf with a schema that is read at run time. Proofs are checked with transparency-dev/merkle.
 //
 //	wire -vkey KEY ct URL                                  the RFC 6962 verbs of the log at that address
+//	wire -vkey KEY -bearer KEY -schema FILE protobuf URL   appends and reads in protobuf
 //
 // It exits with 1 at the first thing that is wrong, and with 2 if it cannot start.
 package main
@@ -19,6 +20,8 @@ import (
 
 func main() {
 	vkey := flag.String("vkey", "", "the log's verifier `key`")
+	bearer := flag.String("bearer", "", "API `key` for protobuf")
+	schema := flag.String("schema", "", "`file` with the protobuf schema")
 	flag.Parse()
 	key, err := publicKey(*vkey)
 	if err != nil {
@@ -30,6 +33,8 @@ func main() {
 	switch {
 	case flag.NArg() == 2 && flag.Arg(0) == "ct":
 		err = checkCT(ctx, key, flag.Arg(1))
+	case flag.NArg() == 2 && flag.Arg(0) == "protobuf":
+		err = checkProtobuf(ctx, key, flag.Arg(1), *bearer, *schema)
 	default:
 		flag.Usage()
 		os.Exit(2)
