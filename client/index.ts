@@ -15,6 +15,7 @@ export { LogError, NoteError, type NoteErrorCode, ProofError, type ProofErrorCod
 export { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 export { type EventHeader, parseHeader } from '../proofs/leaf.ts';
 export { formatMicros, parseMicros } from '../proofs/time.ts';
+export { type TimedTreeHead, verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
 export { AdminClient, type KeyInfo, type NewKey, type NewLog, type Scope } from './admin-client.ts';
 export { type AuditOptions, auditLog } from './audit.ts';
 export { type LoggedEntry, openEventReply, openTlogProof, type ProvenEntry } from './check-reply.ts';

@@ -226,6 +226,21 @@ test('the signature is the same after a restart, and later ones have later times
   expect((await sth()).timestamp).toBeGreaterThan(first.timestamp);
 });
 
+test('while the clock is unsafe nothing new is signed, and the head itself is shown', async () => {
+  await quiet.makeLog('clock');
+  const { entryClock } = quiet.started.server;
+  let unsafe = true;
+  Object.defineProperty(entryClock, 'unsafe', { get: () => unsafe });
+  const refused = await quiet.get('/logs/clock/ct/v1/get-sth');
+  expect([refused.status, refused.json()['code'], refused.headers['retry-after']]).toEqual([503, 'clock_unsafe', '60']);
+  expect((await quiet.get('/logs/clock/tree-head')).json()).toMatchObject({ tree_size: 0, signature: null });
+  unsafe = false;
+  const { tree_head_signature: signature } = (await quiet.get('/logs/clock/ct/v1/get-sth')).json<Sth>();
+  unsafe = true;
+  expect((await quiet.get('/logs/clock/tree-head')).json()).toMatchObject({ signature });
+  expect((await quiet.get('/logs/clock/ct/v1/get-sth')).status).toBe(200);
+});
+
 describe('bad input', () => {
   const NUMBERS = [
     '',
