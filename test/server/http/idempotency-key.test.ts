@@ -81,6 +81,20 @@ describe('events', () => {
     expect(replayed(await batch(['{"a":1}'], 'k'))).toBe('true');
   });
 
+  test('a batch as NDJSON and the same in protobuf are one request', async () => {
+    expect(places(await batch(['{"a":1}', '{"b":2}'], 'k'))).toEqual([0, 1]);
+    const type = 'application/x-protobuf';
+    const body = ['{"a":1}', '{"b":2}'].flatMap((event) => [0x0a, event.length, ...utf8(event)]);
+    const again = await send(`${log}/events`, Uint8Array.from(body), 'k', { type });
+    expect([places(again), replayed(again)]).toEqual([[0, 1], 'true']);
+    expect(conflict(await send(`${log}/events`, Uint8Array.from(body.slice(0, 9)), 'k', { type }))).toEqual([
+      409,
+      'id_conflict',
+      0,
+    ]);
+    expect(server.sizeOf(log)).toBe(2);
+  });
+
   test('keys are apart by source and log, and from ids in events', async () => {
     const other = await server.makeKey(['append'], { name: 'other' });
     expect(places(await post('{"id":"k"}', 'k'))).toEqual([0]);
