@@ -19,7 +19,11 @@ const clientCommands = [appendCommand(), getCommand(), verifyCommand(), logsComm
 // The server's modules take 0.15 s to load, more than all else: only where they are run or listed.
 const serverCommands = clientCommands.some((command) => command.name() === process.argv[2])
   ? []
-  : [(await import('./serve.ts')).serveCommand(), (await import('./adopt.ts')).adoptCommand()];
+  : [
+      (await import('./serve.ts')).serveCommand(),
+      (await import('./config.ts')).configCommand(),
+      (await import('./adopt.ts')).adoptCommand(),
+    ];
 
 const program = new Command('indelible')
   .description('an audit log whose history cannot be rewritten unnoticed')
@@ -31,7 +35,7 @@ program.addHelpText(
 The commands that talk to a server take --url and --key, or INDELIBLE_URL and INDELIBLE_KEY from the environment. What logs have shown
 is remembered in the file INDELIBLE_STATE (default $XDG_STATE_HOME/indelible/heads.json).
 ${EXIT_CODES}
-serve and adopt have their own.
+serve, config and adopt have their own.
 
 Example:
   $ indelible serve --data-dir ./data`,

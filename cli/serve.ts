@@ -1,28 +1,26 @@
 /** `indelible serve`: the server. */
 import { Command } from 'commander';
-import { environmentName, readConfig, SETTINGS } from '../server/config.ts';
 import { ExitError } from '../server/errors.ts';
 import { type RunningServer, runServer } from '../server/process.ts';
+import { readConfig } from '../server/read-config.ts';
 import type { StartedServer } from '../server/start.ts';
+import { FROM_ENVIRONMENT, withSettings } from './settings.ts';
 
 export function serveCommand(): Command {
-  const command = new Command('serve').description('run the log server');
-  for (const { flag, value, help, fallback } of Object.values(SETTINGS)) {
-    const preset = fallback === undefined ? '' : `, default ${fallback}`;
-    command.option(`--${flag} <${value}>`, `${help} [${environmentName(flag)}${preset}]`);
-  }
+  const command = withSettings(new Command('serve').description('run the log server'));
   command.addHelpText(
     'after',
     `
-From the environment only:
-  INDELIBLE_ADMIN_KEY    an admin key that holds as long as it is set (ind_ 16 hex _ 64 hex)
-  INDELIBLE_MASTER_SEED  the master seed, 64 hex digits, instead of DIR/keys/master
+${FROM_ENVIRONMENT}
+
+SIGTERM and SIGINT drain and stop, SIGHUP reads the TLS certificate and key again.
 
 Exit codes: 0 stopped by a signal, 2 usage, 70 a write or check failed, 75 data directory in use,
 78 refuses to start (evidence against the data, the guard or the keys).
 
-Example:
-  $ indelible serve --data-dir /var/lib/indelible --listen 127.0.0.1:8080 --origin-base audit.example.com`,
+Examples:
+  $ indelible serve --data-dir /var/lib/indelible --listen 127.0.0.1:8080 --origin-base audit.example.com
+  $ indelible serve --config /etc/indelible.yaml`,
   );
   return command.action(async (flags: Record<string, string>) => {
     process.exitCode = await serve(flags);
@@ -45,6 +43,8 @@ async function serve(flags: Record<string, string>): Promise<number> {
   // Handlers first: whoever reads the line may send a signal at once.
   process.on('SIGTERM', running.stop);
   process.on('SIGINT', running.stop);
+  // Without TLS there is nothing to read again, and whoever started this by hand expects it to end with its terminal.
+  process.on('SIGHUP', running.reload ?? (process.stdin.isTTY ? running.stop : () => {}));
   process.stdout.write(`listening on ${running.url}\n`);
   return running.stopped;
 }

@@ -1,14 +1,12 @@
 /**
- * Configuration: one table gives every setting its flag, environment variable, default, unit and example. Flags win over the
- * environment. All problems are reported at once.
+ * Configuration: one table gives every setting its flag, environment variable, key in the configuration file, default, unit and
+ * example. read-config.ts reads them from wherever they stand.
  */
 import { z } from 'zod';
-import { apiKeyId } from './access.ts';
 import { CLOCK_LIMITS } from './clock.ts';
-import { EXIT, ExitError } from './errors.ts';
 import { HTTP_LIMITS } from './http/call.ts';
+import { parseProxies } from './http/trusted-proxies.ts';
 import { PUBLISHER_INTERVALS } from './publisher.ts';
-import { parseMasterSeed, readMasterFile } from './secrets.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
 
 function whole(least: number, most: number): z.ZodType<number> {
@@ -16,8 +14,24 @@ function whole(least: number, most: number): z.ZodType<number> {
     .string()
     .regex(/^[0-9]{1,15}$/, 'is not a whole number')
     .transform(Number)
-    .refine((n) => n >= least && n <= most, `is not between ${least} and ${most}`);
+    .refine((n) => n >= least && n <= most, `is not between ${least} and ${most}`)
+    .meta({ shape: 'number' });
 }
+
+const onOff = z.enum(['on', 'off'], 'is not on or off').meta({ shape: 'switch' });
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+
+const proxies = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return parseProxies(text);
+    } catch (error) {
+      context.addIssue((error as Error).message);
+      return z.NEVER;
+    }
+  })
+  .meta({ shape: 'list' });
 
 const listen = z
   .string()
@@ -37,7 +51,7 @@ const originBase = z
     'is a name without scheme and final slash, such as example.com',
   );
 
-interface Setting {
+export interface Setting {
   readonly flag: string;
   readonly value: string;
   readonly help: string;
@@ -47,14 +61,14 @@ interface Setting {
 
 const MILLISECONDS_A_YEAR = 366 * 86_400_000;
 
-/** Every setting of the server. The environment variable is INDELIBLE_ and the flag in capitals. */
+/** Every setting of the server. The environment variable is INDELIBLE_ and the flag in capitals; the file has the flag in snake_case. */
 export const SETTINGS = {
   dataDir: {
     flag: 'data-dir',
     value: 'DIR',
     help: 'data directory, made on the first start; e.g. /var/lib/indelible',
     fallback: './data',
-    schema: z.string().min(1),
+    schema: z.string().min(1, 'is empty'),
   },
   listen: {
     flag: 'listen',
@@ -62,6 +76,27 @@ export const SETTINGS = {
     help: 'address to listen on; port 0 takes a free one; e.g. 0.0.0.0:8080',
     fallback: '127.0.0.1:8080',
     schema: listen,
+  },
+  tlsCert: {
+    flag: 'tls-cert',
+    value: 'FILE',
+    help: 'certificate and its chain, PEM: serves HTTPS; read again on SIGHUP; e.g. /etc/indelible/tls.crt',
+    fallback: undefined,
+    schema: z.string().min(1, 'is empty'),
+  },
+  tlsKey: {
+    flag: 'tls-key',
+    value: 'FILE',
+    help: "the certificate's private key, PEM, mode 0600; e.g. /etc/indelible/tls.key",
+    fallback: undefined,
+    schema: z.string().min(1, 'is empty'),
+  },
+  trustedProxies: {
+    flag: 'trusted-proxies',
+    value: 'LIST',
+    help: 'addresses and ranges of reverse proxies that are believed X-Forwarded-For and -Proto; e.g. 127.0.0.1,10.0.0.0/8',
+    fallback: '',
+    schema: proxies,
   },
   originBase: {
     flag: 'origin-base',
@@ -75,21 +110,21 @@ export const SETTINGS = {
     value: 'FILE',
     help: 'guard file, best on another disk than the data; e.g. /mnt/b/guard (default DIR/guard)',
     fallback: undefined,
-    schema: z.string().min(1),
+    schema: z.string().min(1, 'is empty'),
   },
   guardInode: {
     flag: 'guard-inode',
     value: 'on|off',
     help: 'refuse a copied guard; off only where the file system keeps no inodes',
     fallback: 'on',
-    schema: z.enum(['on', 'off']),
+    schema: onOff,
   },
   masterSeedFile: {
     flag: 'master-seed-file',
     value: 'FILE',
     help: 'file with the master seed, 64 hex digits, mode 0600 (default DIR/keys/master)',
     fallback: undefined,
-    schema: z.string().min(1),
+    schema: z.string().min(1, 'is empty'),
   },
   interval: {
     flag: 'interval',
@@ -166,13 +201,13 @@ export const SETTINGS = {
     value: 'LEVEL',
     help: 'trace, debug, info, warn, error or silent; JSON lines on stderr',
     fallback: 'info',
-    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    schema: z.enum(LEVELS, `is not one of ${LEVELS.join(', ')}`),
   },
 } as const satisfies Record<string, Setting>;
 
-type Name = keyof typeof SETTINGS;
-type Parsed = {
-  readonly [K in Name]:
+export type SettingName = keyof typeof SETTINGS;
+export type Parsed = {
+  readonly [K in SettingName]:
     | z.output<(typeof SETTINGS)[K]['schema']>
     | ((typeof SETTINGS)[K]['fallback'] extends undefined ? undefined : never);
 };
@@ -180,7 +215,7 @@ type Parsed = {
 export interface Config extends Parsed {
   /** Master seed that was given, if any. */
   readonly masterSeed: Uint8Array | undefined;
-  /** Admin key of the environment, if any. */
+  /** Admin key that was given, if any. */
   readonly adminKey: string | undefined;
 }
 
@@ -188,40 +223,14 @@ export function environmentName(flag: string): string {
   return `INDELIBLE_${flag.toUpperCase().replaceAll('-', '_')}`;
 }
 
-/** Reads flags (by setting) and environment. Throws ExitError 2 that lists every problem, or 78 for a key file that others can read. */
-export function readConfig(flags: Readonly<Partial<Record<Name, string>>>, environment: NodeJS.ProcessEnv): Config {
-  const problems: string[] = [];
-  const values: Record<string, unknown> = {};
-  for (const [name, { flag, fallback, schema }] of Object.entries(SETTINGS) as [Name, Setting][]) {
-    const variable = environmentName(flag);
-    const [text, source] =
-      flags[name] !== undefined ? [flags[name], `--${flag}`] : [environment[variable] ?? fallback, variable];
-    if (text === undefined) continue;
-    const parsed = schema.safeParse(text);
-    if (parsed.success) values[name] = parsed.data;
-    else problems.push(`${source}: '${text}' ${parsed.error.issues.map(({ message }) => message).join('; ')}`);
-  }
-  const adminKey = environment['INDELIBLE_ADMIN_KEY'];
-  if (adminKey !== undefined && apiKeyId(adminKey) === undefined) {
-    // The value may be somebody's secret with a typing error: it is not repeated.
-    problems.push('INDELIBLE_ADMIN_KEY: is not of the form ind_ and 16 hex digits, _ and 64 hex digits');
-  }
-  const seedText = environment['INDELIBLE_MASTER_SEED'];
-  if (seedText !== undefined && !/^[0-9a-f]{64}$/.test(seedText))
-    problems.push('INDELIBLE_MASTER_SEED: is not 64 lowercase hex digits');
-  if (problems.length > 0) throw new ExitError(EXIT.usage, problems.join('\n'));
-  const parsed = values as unknown as Parsed;
-  const masterSeed =
-    seedText !== undefined ? parseMasterSeed(seedText, 'INDELIBLE_MASTER_SEED') : readSeedFile(parsed.masterSeedFile);
-  return { ...parsed, masterSeed, adminKey };
+/** The key of a setting in the configuration file. */
+export function fileKey(flag: string): string {
+  return flag.replaceAll('-', '_');
 }
 
-function readSeedFile(path: string | undefined): Uint8Array | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return readMasterFile(path);
-  } catch (cause) {
-    if (cause instanceof ExitError) throw cause;
-    throw new ExitError(EXIT.usage, `--master-seed-file: cannot read ${path}`, { cause });
-  }
+/** How a setting is written in YAML: as a number, as true or false, as a list of texts, or as text. */
+export type Shape = 'number' | 'switch' | 'list' | 'text';
+
+export function shapeOf({ schema }: Setting): Shape {
+  return (schema.meta()?.['shape'] as Shape | undefined) ?? 'text';
 }

@@ -10,6 +10,8 @@ export class Metrics {
   readonly #commits: Counter;
   readonly #replays: Counter;
   readonly #damage: Counter;
+  readonly #failedLogins: Counter;
+  readonly #certificateEnd: Gauge;
   readonly #clockAlarms: Counter<'kind'>;
 
   /** `read` gives what is asked of the server at each scrape. */
@@ -48,6 +50,16 @@ export class Metrics {
     this.#damage = new Counter({
       name: 'indelible_damage_total',
       help: 'Stored bytes found damaged. Anything above 0 is an alarm.',
+      registers,
+    });
+    this.#failedLogins = new Counter({
+      name: 'indelible_failed_logins_total',
+      help: 'Requests with an API key that is unknown or revoked.',
+      registers,
+    });
+    this.#certificateEnd = new Gauge({
+      name: 'indelible_tls_certificate_end_seconds',
+      help: 'When the TLS certificate in use expires, seconds since the Unix epoch; 0 without TLS.',
       registers,
     });
     this.#clockAlarms = new Counter({
@@ -105,6 +117,15 @@ export class Metrics {
 
   damaged(): void {
     this.#damage.inc();
+  }
+
+  loginFailed(): void {
+    this.#failedLogins.inc();
+  }
+
+  /** `end` in milliseconds since the Unix epoch. */
+  servesCertificate(end: number): void {
+    this.#certificateEnd.set(end / 1000);
   }
 
   clockAlarm({ kind }: ClockAlarm): void {

@@ -2,12 +2,14 @@
  * The server as a process: opened from its configuration, listening, drained on a signal, stopped at once when a write failed.
  */
 import { type Logger, pino } from 'pino';
-import type { ClockAlarm } from './clock.ts';
+import { type ClockAlarm, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
+import { FailedLogins } from './http/failed-logins.ts';
 import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
+import { certificateEnd, certificateWarnings, loadTls, type Tls } from './http/tls.ts';
 import { Metrics } from './metrics.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
 import { type StartedServer, startLogServer } from './start.ts';
@@ -19,6 +21,8 @@ export interface RunningServer {
   readonly stopped: Promise<number>;
   /** Drains: what was acknowledged stays, what waits gets its answer. */
   stop(): void;
+  /** Reads certificate and key again; keeps those in use where the new ones cannot serve. Only with TLS. */
+  readonly reload: (() => void) | undefined;
 }
 
 /** Longest time that running requests get to finish when the server stops, in milliseconds. */
@@ -35,8 +39,9 @@ export async function runServer(
   onFirstStart: (url: string, started: StartedServer) => void = () => {},
 ): Promise<RunningServer> {
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const tls = loadTls(config);
   // Before anything is made: a first start must not fail on a taken port after its key was made.
-  const http = await bind(config.listen);
+  const http = await bind(config.listen, tls);
   let ready = false;
   let finish: (exitCode: number) => void = () => {};
   const stopped = new Promise<number>((resolve) => {
@@ -103,7 +108,24 @@ export async function runServer(
     ackTimeout: config.ackTimeout,
     readTimeout: HTTP_LIMITS.readTimeout,
   };
-  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger });
+  const certificateInUse = ({ certificate }: Tls): void => {
+    metrics.servesCertificate(certificateEnd(certificate));
+    for (const warning of certificateWarnings(certificate, systemClock.wallMicros() / 1000))
+      logger.warn({ alarm: 'certificate' }, warning);
+  };
+  if (tls !== undefined) certificateInUse(tls);
+  const failedLogins = new FailedLogins({
+    clock: systemClock,
+    logger,
+    onBurst: ({ failures, seconds }) => {
+      const event = { action: 'access.failed_burst', by: 'system', failures, within_seconds: seconds };
+      started.server
+        .recordSystemEvent(event)
+        .catch((error: unknown) => logger.warn({ err: error }, 'could not record a burst of failed logins'));
+    },
+  });
+  const proxies = config.trustedProxies;
+  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, proxies, failedLogins });
   started.server.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');
@@ -126,12 +148,24 @@ export async function runServer(
       },
     );
   };
-  return { url: http.url, started, stopped, stop };
+  const reload = (): void => {
+    try {
+      const next = loadTls(config);
+      if (next === undefined) return;
+      http.renew(next.context);
+      certificateInUse(next);
+      logger.info('reloaded the TLS certificate');
+    } catch (error) {
+      // Nobody reads a signal's answer: the connections must not suffer for a file that is half written.
+      logger.error({ alarm: 'certificate' }, `kept the TLS certificate in use: ${(error as Error).message}`);
+    }
+  };
+  return { url: http.url, started, stopped, stop, reload: tls === undefined ? undefined : reload };
 }
 
-async function bind(listen: Config['listen']): Promise<BoundHttpServer> {
+async function bind(listen: Config['listen'], tls: Tls | undefined): Promise<BoundHttpServer> {
   try {
-    return await bindHttp(listen);
+    return await bindHttp(listen, {}, tls?.context);
   } catch (cause) {
     throw new ExitError(EXIT.usage, `cannot listen on ${listen.host}:${listen.port}: ${(cause as Error).message}`, {
       cause,

@@ -22,8 +22,8 @@ export function parseMasterSeed(text: string, where: string): Uint8Array {
   return fromHex(match[1] as string);
 }
 
-/** Reads the master seed from its file. Refuses (78) a file that anybody but its owner can read. */
-export function readMasterFile(path: string): Uint8Array {
+/** Reads a file that holds a secret. Refuses (78) one that anybody but its owner can read. */
+export function readPrivateFile(path: string): string {
   const mode = statSync(path).mode.toString(8).slice(-3);
   if (!mode.endsWith('00')) {
     throw new ExitError(
@@ -31,7 +31,25 @@ export function readMasterFile(path: string): Uint8Array {
       `${path} can be read by others (mode ${mode}). Make it private: chmod 600 ${path}`,
     );
   }
-  return parseMasterSeed(readFileSync(path, 'utf8'), path);
+  return readFileSync(path, 'utf8');
+}
+
+/** Reads the master seed from its file. Refuses (78) a file that anybody but its owner can read. */
+export function readMasterFile(path: string): Uint8Array {
+  return parseMasterSeed(readPrivateFile(path), path);
+}
+
+/** Most characters of an operator's text that a message repeats. */
+const MAX_SHOWN = 200;
+
+/**
+ * Text of an operator for a message: API keys and long runs of hex digits become an ellipsis, so that nobody who mixes up two
+ * variables finds his master seed in the log. (Directories are named by such digits too, so those after a slash stay.) Control
+ * characters become spaces, and long text is cut.
+ */
+export function hideSecrets(text: string): string {
+  const hidden = text.replace(/ind_[0-9a-z]+_[0-9a-z]*|(?<![/0-9a-f])[0-9a-f]{32,}/gi, '…').replace(/\p{Cc}/gu, ' ');
+  return hidden.length > MAX_SHOWN ? `${hidden.slice(0, MAX_SHOWN)}…` : hidden;
 }
 
 /** Makes a master seed in a file of its own, unless there is one; returns the one that is there then. */

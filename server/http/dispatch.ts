@@ -10,12 +10,20 @@ import { ServerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { BodyBudget } from './body-budget.ts';
 import type { Call } from './call.ts';
+import type { FailedLogins } from './failed-logins.ts';
 import { problem, problemOf } from './problem.ts';
 import { type Reply, send, withHeaders } from './reply.ts';
 import { type LogRoute, ROUTES, type Route } from './routes.ts';
+import { PUBLIC_HEADERS, TLS_HEADERS } from './security-headers.ts';
+import { clientAddress, isSecure, Proxies } from './trusted-proxies.ts';
 
-/** What a dispatcher gives to every call. */
-export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> & { readonly logger: Logger };
+/** What a dispatcher gives to every call, and what it needs itself. */
+export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> & {
+  readonly logger: Logger;
+  /** Peers whose X-Forwarded-For and X-Forwarded-Proto are believed. Default: none. */
+  readonly proxies?: Proxies;
+  readonly failedLogins?: FailedLogins;
+};
 
 interface Matched {
   readonly route: Route;
@@ -56,11 +64,11 @@ function matchSegments(pattern: readonly string[], segments: readonly string[]):
 /** Bytes of bodies under way at once: eight of the largest. */
 const BODY_BUDGET = 128 * 1_048_576;
 
-type FullContext = CallContext & Pick<Call, 'bodies'>;
+type FullContext = CallContext & Pick<Call, 'bodies'> & { readonly proxies: Proxies };
 
 /** A request handler over the whole table. */
 export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: ServerResponse) => void {
-  const context = { ...given, bodies: new BodyBudget(BODY_BUDGET) };
+  const context = { proxies: new Proxies([]), ...given, bodies: new BodyBudget(BODY_BUDGET) };
   const hot = ROUTES.filter((route) => route.hot === true);
   const app = coldApp(context);
   return (req, res) => {
@@ -102,9 +110,16 @@ async function answer(context: FullContext, req: IncomingMessage, res: ServerRes
       if (reply.code === 'internal') failed(error);
       return reply;
     });
-    send(req, res, isPublic(context, match) ? withHeaders(reply, { 'access-control-allow-origin': '*' }) : reply);
+    const shared = isPublic(context, match) ? withHeaders(reply, PUBLIC_HEADERS) : reply;
+    send(req, res, isSecure(req, context.proxies) ? withHeaders(shared, TLS_HEADERS) : shared);
     const seconds = (performance.now() - started) / 1000;
-    context.metrics.answered(route?.method ?? 'other', route?.path ?? 'none', reply.status, seconds);
+    const [method, path] = [route?.method ?? 'other', route?.path ?? 'none'];
+    context.metrics.answered(method, path, reply.status, seconds);
+    if (context.logger.isLevelEnabled('debug')) {
+      const { status, code } = reply;
+      const client = clientAddress(req, context.proxies);
+      context.logger.debug({ client, method: req.method, route: path, status, code, seconds }, 'request');
+    }
   } catch (error) {
     failed(error);
     res.destroy();
@@ -143,8 +158,11 @@ async function handle(context: FullContext, req: IncomingMessage, { route, param
   const { authorization } = req.headers;
   const key = server.apiKeys.authenticate(authorization);
   const open = route.for === 'server' && route.scope === undefined;
-  if (authorization !== undefined && key === undefined && !open)
+  if (authorization !== undefined && key === undefined && !open) {
+    context.failedLogins?.refused(authorization, clientAddress(req, context.proxies));
+    context.metrics.loginFailed();
     throw new ServerError('unauthorized', 'this API key is not known, or revoked');
+  }
   const call = { ...context, req, params, search: splitUrl(req.url).search, key };
   if (route.for === 'server') {
     if (route.scope !== undefined) {

@@ -1,12 +1,15 @@
 /** The HTTP server itself: sockets, time limits, draining. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { type CallContext, makeDispatcher } from './dispatch.ts';
 import { problem } from './problem.ts';
 import { type Reply, send } from './reply.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 export interface HttpServer {
-  /** Where it listens, such as http://127.0.0.1:8080. */
+  /** Where it listens, such as http://127.0.0.1:8080, or https with TLS. */
   readonly url: string;
   /** Takes no new connections, lets running requests finish for `grace` milliseconds, then cuts what is left. */
   close(grace: number): Promise<void>;
@@ -19,7 +22,7 @@ export interface Listen {
 
 /** Limits of connections. Times in milliseconds. */
 export interface SocketLimits {
-  /** For the headers of a request to arrive. */
+  /** For the headers of a request to arrive, and for a TLS handshake before them. */
   readonly headersTimeout: number;
   /** For a whole request to arrive. */
   readonly requestTimeout: number;
@@ -50,12 +53,15 @@ type Connections = Map<Socket, Set<ServerResponse>>;
 /** A server that has its port and answers 503 `not_ready` until it is told what to serve. */
 export interface BoundHttpServer extends HttpServer {
   serve(context: CallContext): void;
+  /** Takes another certificate for the connections to come; those that are open keep theirs. Does nothing without TLS. */
+  renew(tls: SecureContextOptions): void;
 }
 
-/** Takes the port; rejects with the system's error if it cannot be had. */
+/** Takes the port, for TLS where a certificate is given; rejects with the system's error if it cannot be had. */
 export async function bindHttp(
   { host, port }: Listen,
   socketLimits: Partial<SocketLimits> = {},
+  tls?: SecureContextOptions,
 ): Promise<BoundHttpServer> {
   const { headersTimeout, requestTimeout, stallTimeout, maxConnections } = { ...SOCKET_LIMITS, ...socketLimits };
   const connections: Connections = new Map();
@@ -67,34 +73,43 @@ export async function bindHttp(
     res.once('close', () => running?.delete(res));
     dispatch(req, res);
   };
-  const server = createServer(
-    {
-      headersTimeout,
-      requestTimeout,
-      // Node looks for late requests only this often.
-      connectionsCheckingInterval: Math.min(headersTimeout, requestTimeout) / 4,
-      maxHeaderSize: MAX_HEADER_SIZE,
-      // The dispatcher looks at it, and answers as for all else.
-      requireHostHeader: false,
-    },
-    onRequest,
-  );
+  const options = {
+    headersTimeout,
+    requestTimeout,
+    // Node looks for late requests only this often.
+    connectionsCheckingInterval: Math.min(headersTimeout, requestTimeout) / 4,
+    maxHeaderSize: MAX_HEADER_SIZE,
+    // The dispatcher looks at it, and answers as for all else.
+    requireHostHeader: false,
+  };
+  const secure =
+    tls === undefined
+      ? undefined
+      : createTlsServer(
+          { ...options, ...tls, handshakeTimeout: headersTimeout, ALPNProtocols: ['http/1.1'] },
+          onRequest,
+        );
+  const server: Server | TlsServer = secure ?? createServer(options, onRequest);
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', onRequest);
   server.maxConnections = maxConnections;
   server.timeout = stallTimeout;
   // Node would drop what comes after the 2,000th header without a word; the size bounds their number as well.
   server.maxHeadersCount = 0;
-  server.on('connection', (socket) => {
+  const track = (socket: Socket): void => {
     connections.set(socket, new Set());
     socket.once('close', () => connections.delete(socket));
-  });
+  };
+  const handshakes = secure === undefined ? undefined : trackHandshakes(secure, track);
+  if (secure === undefined) server.on('connection', track);
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
+    const running = connections.get(socket);
     // Behind a complete request that still waits for its answer, ours to the garbage would be taken for that one; behind an
     // answer that has begun, for a second one.
-    const taken = [...(connections.get(socket) ?? [])].some(({ req, headersSent }) => req.complete || headersSent);
-    if (taken || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    const taken = [...(running ?? [])].some(({ req, headersSent }) => req.complete || headersSent);
+    // What never ended its handshake, plain HTTP on a TLS port for one, could not read an answer.
+    if (running === undefined || taken || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else refuse(socket, clientProblem(error.code));
   });
   await new Promise<void>((resolve, reject) => {
@@ -107,6 +122,7 @@ export async function bindHttp(
     new Promise((resolve) => {
       const sweep = setInterval(() => closeIdle(connections), 50);
       const cut = setTimeout(() => server.closeAllConnections(), grace);
+      for (const socket of handshakes?.values() ?? []) socket.destroy();
       server.close(() => {
         clearInterval(sweep);
         clearTimeout(cut);
@@ -117,7 +133,29 @@ export async function bindHttp(
   const serve = (context: CallContext): void => {
     dispatch = makeDispatcher(context);
   };
-  return { url: `http://${shown}:${address.port}`, serve, close };
+  const renew = (next: SecureContextOptions): void => secure?.setSecureContext(next);
+  return { url: `${secure === undefined ? 'http' : 'https'}://${shown}:${address.port}`, serve, renew, close };
+}
+
+/**
+ * Sockets whose TLS handshake is under way, by the peer's address: when it ends there is another object for the same connection,
+ * which is given to `track`.
+ */
+function trackHandshakes(server: TlsServer, track: (socket: Socket) => void): ReadonlyMap<string, Socket> {
+  const handshakes = new Map<string, Socket>();
+  const peer = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+  server.on('connection', (socket: Socket) => {
+    const name = peer(socket);
+    handshakes.set(name, socket);
+    socket.once('close', () => {
+      if (handshakes.get(name) === socket) handshakes.delete(name);
+    });
+  });
+  server.on('secureConnection', (socket) => {
+    handshakes.delete(peer(socket));
+    track(socket);
+  });
+  return handshakes;
 }
 
 /** Closes what carries no request; Node's own closeIdleConnections spares connections that never sent a byte. */
@@ -135,7 +173,7 @@ function clientProblem(code: string | undefined): Reply {
 
 /** Answers what never became a request, and closes the connection. */
 function refuse(socket: Socket, { status, headers, body }: Reply): void {
-  const all = { ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' };
+  const all = { ...SECURITY_HEADERS, ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   // No reason phrase: it is optional, and nobody reads it (RFC 9112 §4).
   socket.end(`HTTP/1.1 ${status} \r\n${lines.join('')}\r\n${body}`);

@@ -1,5 +1,6 @@
 /** What a handler answers with, independent of who writes it to the socket. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 export interface Reply {
   readonly status: number;
@@ -37,7 +38,7 @@ export function send(req: IncomingMessage, res: ServerResponse, reply: Reply): v
   if (res.headersSent) return;
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
   const empty = reply.status === 304 || reply.status === 204;
-  const headers: Record<string, string | number> = { ...reply.headers, 'x-content-type-options': 'nosniff' };
+  const headers: Record<string, string | number> = { ...SECURITY_HEADERS, ...reply.headers };
   if (!empty) headers['content-length'] = body.length;
   const content = req.method === 'HEAD' || empty ? undefined : body;
   if (req.complete) {

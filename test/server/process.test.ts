@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { readConfig } from '../../server/config.ts';
 import { GuardError, GuardFile } from '../../server/guard.ts';
 import type { Log } from '../../server/log.ts';
 import { type RunningServer, runServer } from '../../server/process.ts';
+import { readConfig } from '../../server/read-config.ts';
 import { append } from './memory-server.ts';
 
 let folder: string;
