@@ -11,6 +11,7 @@ import { afterAll } from '@jest/globals';
 import { pino } from 'pino';
 import type { Scope } from '../../server/access.ts';
 import { HTTP_LIMITS, type HttpLimits } from '../../server/http/call.ts';
+import type { CallContext } from '../../server/http/dispatch.ts';
 import { bindHttp, type HttpServer, type SocketLimits } from '../../server/http/http-server.ts';
 import type { NewLog } from '../../server/log-server.ts';
 import { Metrics } from '../../server/metrics.ts';
@@ -32,6 +33,7 @@ export interface TestServerOptions {
   readonly publish?: boolean;
   /** False: ADMIN_KEY is a stranger's. */
   readonly adminKey?: boolean;
+  readonly context?: Partial<Pick<CallContext, 'logger' | 'proxies'>>;
 }
 
 export interface Answer {
@@ -224,7 +226,7 @@ export class TestServer {
   }
 
   async #open(): Promise<void> {
-    const { limits, sequencer, sockets, intervals, publish = true, adminKey = true } = this.#options;
+    const { limits, sequencer, sockets, intervals, publish = true, adminKey = true, context } = this.#options;
     const metrics = new Metrics(() => ({
       logs: 0,
       entries: 0,
@@ -250,6 +252,7 @@ export class TestServer {
       metrics,
       ready: () => this.#http !== undefined,
       logger: pino({ level: 'silent' }),
+      ...context,
     });
     this.#http = http;
     if (publish) this.#started.server.start();
