@@ -1,8 +1,8 @@
 /** TLS as operators use it: flags, curl, the command line, a certificate renewed under way. */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
-import { Agent, get } from 'node:https';
-import type { Socket } from 'node:net';
+import { Agent, get, request } from 'node:https';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -105,6 +105,35 @@ withTools('a server with TLS', () => {
     const end = /^indelible_tls_certificate_end_seconds ([0-9.e+]+)$/m.exec(metrics.stdout)?.[1];
     expect(Math.abs(Number(end) - Date.now() / 1000 - 30 * 86_400)).toBeLessThan(3600);
     expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test('drains like one without: running requests get their answer, silent connections are closed', async () => {
+    const { cert, key } = makeCertificate(folder.path, 'drain');
+    const flags = ['--tls-cert', cert, '--tls-key', key, '--interval', '1000'];
+    const server = await ServerProcess.start({ dataDir: path('drain'), flags });
+    const { hostname, port } = new URL(server.url);
+    const silent = connectTcp({ host: hostname, port: Number(port) });
+    silent.on('error', () => {});
+    const append = (): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+        const options = { method: 'POST', headers, rejectUnauthorized: false, agent: false as const };
+        const sent = request(`${server.url}/logs/main/events?ack=signed`, options, (reply) =>
+          reply.resume().once('end', () => resolve(reply.statusCode)),
+        );
+        sent.once('error', reject).end('{"a":1}');
+      });
+    expect(await append()).toBe(200);
+    // The head was just signed, so these wait for the next one; and the stop comes first.
+    const waiting = Array.from({ length: 5 }, append);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const begun = performance.now();
+    const exit = server.stop('SIGTERM');
+    expect(await Promise.all(waiting)).toEqual([200, 200, 200, 200, 200]);
+    expect(await exit).toEqual({ code: 0, signal: null });
+    // Neither the handshake's 10 s nor the drain's 35.
+    expect(performance.now() - begun).toBeLessThan(9000);
+    silent.destroy();
   });
 
   test('what cannot serve is refused before anything is made', async () => {
