@@ -179,8 +179,11 @@ export class Transport {
     const problem = await problemOf(response);
     const retryAfter = parseRetryAfter(response.headers.get('retry-after'), this.#clock.now());
     const location = response.headers.get('location');
+    // A browser keeps even the status of a redirect to itself.
+    const hidden =
+      response.type === 'opaqueredirect' ? 'the server answers with a redirect, which is not followed' : '';
     const said = [problem?.code, problem?.detail ?? problem?.title].filter((text) => text !== undefined).join(': ');
-    const moved = location === null ? '' : `the server is at ${location}`;
+    const moved = location === null ? hidden : `the server is at ${location}`;
     return new ClientError('http', `status ${status}${said || moved ? `, ${said || moved}` : ''}`, {
       status,
       problem,

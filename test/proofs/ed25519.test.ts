@@ -1,26 +1,23 @@
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  sign as nodeSign,
-  verify as nodeVerify,
-  randomBytes,
-} from 'node:crypto';
+import { createPrivateKey, sign as nodeSign, randomBytes } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { verify as nobleVerify, Point, utils } from '@noble/ed25519';
 import fc from 'fast-check';
 import { isValidPublicKey, publicKeyOf, sign, verifySignature } from '../../proofs/ed25519.ts';
 import { concatBytes, fromHex, toHex, utf8 } from '../../tree/bytes.ts';
+import {
+  challenge,
+  L,
+  littleEndian,
+  opensslAccepts,
+  P,
+  SMALL_ORDER_POINTS,
+  signWith,
+  TORSION,
+} from '../support/odd-signatures.ts';
 import { flipped } from './error-code.ts';
 
-const P = Point.CURVE().p;
-const L = Point.CURVE().n;
 const seed = Uint8Array.from({ length: 32 }, (_, i) => i);
 const message = utf8('a message');
-
-/** A point of order 8: its multiples are all the points of small order. */
-const TORSION = Point.fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05');
-const smallOrderPoints = Array.from({ length: 8 }, (_, i) => TORSION.multiplyUnsafe(BigInt(i)));
 
 describe('signing', () => {
   // RFC 8032 §7.1, tests 1 to 3.
@@ -124,7 +121,7 @@ describe('what the rule refuses', () => {
   const { scalar } = utils.getExtendedPublicKey(seed);
 
   test('R plus a point of small order, which the library itself accepts', () => {
-    for (const torsion of smallOrderPoints.slice(1)) {
+    for (const torsion of SMALL_ORDER_POINTS.slice(1)) {
       const signature = signWith({ r: 987654321n, scalar, publicKey, text: message, addToR: torsion });
       expect(nobleVerify(signature, message, publicKey)).toBe(true);
       expect(opensslAccepts(signature, message, publicKey)).toBe(false);
@@ -152,7 +149,7 @@ describe('what the rule refuses', () => {
   });
 
   test('a public key of small order, under which one signature fits many messages', () => {
-    for (const [i, point] of smallOrderPoints.entries()) {
+    for (const [i, point] of SMALL_ORDER_POINTS.entries()) {
       const weak = point.toBytes();
       expect(isValidPublicKey(weak)).toBe(false);
       // R = [5]B and S = 5 is valid wherever [k]A vanishes: always, or in one message of 2, 4 or 8.
@@ -198,32 +195,3 @@ describe('what the rule refuses', () => {
     expect(verifySignature(signature, message, publicKey)).toBe(true);
   });
 });
-
-function littleEndian(n: bigint): Uint8Array {
-  return fromHex(n.toString(16).padStart(64, '0')).reverse();
-}
-
-function challenge(r: Uint8Array, publicKey: Uint8Array, text: Uint8Array): bigint {
-  const digest = createHash('sha512').update(r).update(publicKey).update(text).digest();
-  return BigInt(`0x${digest.reverse().toString('hex')}`) % L;
-}
-
-/** Signs with chosen parts: S = r + k · scalar, where k is made over the R that is written. */
-function signWith(parts: {
-  r: bigint;
-  scalar: bigint;
-  publicKey: Uint8Array;
-  text: Uint8Array;
-  addToR?: Point;
-  spellR?: Uint8Array;
-}): Uint8Array {
-  const { r, scalar, publicKey, text, addToR = Point.ZERO, spellR } = parts;
-  const written = spellR ?? Point.BASE.multiplyUnsafe(r).add(addToR).toBytes();
-  const s = (r + challenge(written, publicKey, text) * scalar) % L;
-  return concatBytes(written, littleEndian(s));
-}
-
-function opensslAccepts(signature: Uint8Array, text: Uint8Array, publicKey: Uint8Array): boolean {
-  const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey]);
-  return nodeVerify(null, text, createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature);
-}
