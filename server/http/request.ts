@@ -69,10 +69,16 @@ function receive(req: IncomingMessage, limit: number, budget: BodyBudget): Promi
   });
 }
 
-/** Media type of a request without its parameters, lower case; `undefined` where there is none. Refuses charsets but UTF-8. */
+/**
+ * Media type of a request without its parameters, lower case; `undefined` where there is none. Throws ServerError
+ * `unsupported_media_type` on charsets but UTF-8, and on what is not ASCII: `trim` takes more for white space than HTTP does.
+ */
 export function mediaType(req: IncomingMessage): string | undefined {
   const header = req.headers['content-type'];
   if (header === undefined) return undefined;
+  if (/[^\t\x20-\x7e]/.test(header)) {
+    throw new ServerError('unsupported_media_type', 'a content type is written in ASCII');
+  }
   const [type, ...parameters] = header.toLowerCase().split(';');
   for (const parameter of parameters) {
     const charset = /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(parameter)?.[1];

@@ -156,6 +156,8 @@ function firstLiveLog(path: string): number {
 
 const TAG_LOG = 2;
 const TAG_PREVIOUS_LOG = 9;
+/** Of the tenth byte of a number, the last that one can have. */
+const MAX_VARINT_FACTOR = 2 ** 63;
 
 /** The numbers that a version edit sets, by tag (LevelDB's `version_edit.cc`). Throws a RangeError on what it cannot read. */
 function* numbersOfEdit(edit: Uint8Array): Generator<readonly [tag: number, value: number]> {
@@ -165,6 +167,8 @@ function* numbersOfEdit(edit: Uint8Array): Generator<readonly [tag: number, valu
     for (let factor = 1; ; factor *= 128) {
       const byte = edit[at++];
       if (byte === undefined) throw new RangeError('truncated version edit');
+      // Without this a long row of bytes ends in NaN, and no file would count as live.
+      if (factor > MAX_VARINT_FACTOR) throw new RangeError('a number of more than ten bytes in a version edit');
       value += (byte % 128) * factor;
       if (byte < 128) return value;
     }

@@ -332,6 +332,7 @@ describe('what a body is said to be', () => {
     'application/json; charset=utf-16',
     'application/json; charset="iso-8859-1"',
     'application/x-ndjson; charset=us-ascii',
+    'application/json\u00a0',
     'json',
     '*/*',
     'application/*',
