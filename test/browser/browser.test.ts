@@ -18,6 +18,9 @@ const found = spawnSync(EXECUTABLE, ['--version', '--no-sandbox'], { encoding: '
 const hasBrowser = found.status === 0;
 if (!hasBrowser) console.log(`SKIPPED: everything in a browser: there is no Chromium at ${EXECUTABLE}`);
 const inBrowser = hasBrowser ? test : test.skip;
+const hasPython = spawnSync('python3', ['--version']).status === 0;
+if (!hasPython) console.log('SKIPPED: the verdicts of contrib/verify.py: there is no Python on this machine');
+const withPython = hasPython ? test : test.skip;
 
 const ARGS = [
   '--no-sandbox',
@@ -46,7 +49,6 @@ let saved: string[];
 let older: string;
 
 beforeAll(async () => {
-  if (!hasBrowser) return;
   server = await ServerProcess.start({ dataDir: join(folder.path, 'data'), flags: ['--interval', '50'] });
   log = `${server.url}/logs/open`;
   vkey = await makeLog({ name: 'open', public_reads: true });
@@ -57,6 +59,7 @@ beforeAll(async () => {
   saved = await Promise.all(
     [0, 1, 2, 3, 4, 5, 6, 7].map(async (i) => await (await server.fetch(`/logs/open/events/${i}`)).text()),
   );
+  if (!hasBrowser) return;
   const pages = new Map([
     ['/verify.html', verifyPage],
     ['/heads.html', `<!doctype html><meta charset="utf-8">${importMap}${headsScript}`],
@@ -324,6 +327,31 @@ describe('verdicts in the page', () => {
     60_000,
   );
 });
+
+withPython(
+  'contrib/verify.py takes and refuses the same replies',
+  () => {
+    const all = replyCases(saved[5] as string, { vkey, other: reply(2), older: JSON.parse(older) as Reply });
+    const cases = all.filter(([, , each]) => each['vkey'] === vkey);
+    const files = cases.map(([, , each], i) => {
+      const file = join(folder.path, `case-${i}.json`);
+      writeFileSync(file, fromBase64(each['reply'] as string));
+      return file;
+    });
+    const { stderr } = spawnSync('python3', [join(ROOT, 'contrib/verify.py'), '--vkey', vkey, ...files], {
+      encoding: 'utf8',
+    });
+    const verdicts = files.map((file) => !stderr.includes(`bad ${file}: `));
+    expect(cases.map(([name], i) => [name, verdicts[i]])).toEqual(
+      cases.map(([name, verdict]) => [name, verdict === 'accepted']),
+    );
+    for (const [, , { vkey: key }] of all.filter(([, , each]) => each['vkey'] !== vkey)) {
+      const args = [join(ROOT, 'contrib/verify.py'), `--vkey=${key}`, files[0] as string];
+      expect(spawnSync('python3', args).status).not.toBe(0);
+    }
+  },
+  60_000,
+);
 
 describe('the client in a page', () => {
   inBrowser(

@@ -1,0 +1,258 @@
+/**
+ * A server that answers anything: altered replies are refused by an error with a code, or they say what the log says. Nothing that
+ * comes over the network makes the client throw something else, or believe something else.
+ */
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { auditLog } from '../../client/audit.ts';
+import { openEventReply } from '../../client/check-reply.ts';
+import { ClientError } from '../../client/error.ts';
+import { readObject } from '../../client/json.ts';
+import { LogClient } from '../../client/log-client.ts';
+import {
+  parseAppendReply,
+  parseConsistencyReply,
+  parseEntryLine,
+  parseEventReply,
+  parseInclusionReply,
+  parseLogInfo,
+  parseTreeHeadReply,
+} from '../../client/replies.ts';
+import { parseRetryAfter } from '../../client/retry.ts';
+import { LogError } from '../../proofs/error.ts';
+import { fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
+import { API_KEY, FakeLog } from '../client/fake-log.ts';
+import { alteredUtf8, anyText, outcomeOf, runs } from './mutations.ts';
+
+const URL_OF_LOG = 'http://log.example/logs/main';
+const log = new FakeLog().fill(5);
+
+function textOf(method: string, path: string, type?: string, body = ''): string {
+  const headers = { authorization: `Bearer ${API_KEY}`, ...(type === undefined ? {} : { 'content-type': type }) };
+  const answer = log.handle(method, new URL(`${URL_OF_LOG}${path}`), headers, utf8(body));
+  if (answer === 'drop' || answer.status >= 300) throw new Error(`bug: no answer of ${path}`);
+  return answer.body;
+}
+
+const EVENT = textOf('GET', '/events/3');
+const PARSERS: readonly (readonly [name: string, text: string, parse: (bytes: Uint8Array) => unknown])[] = [
+  ['an event', EVENT, parseEventReply],
+  ['a line', textOf('GET', '/events?from=2&limit=1').trim(), parseEntryLine],
+  [
+    'an append',
+    textOf('POST', '/events?id_pointer=/id&ack=signed', 'application/json', '{"id":"e-1"}'),
+    parseAppendReply,
+  ],
+  ['an inclusion proof', textOf('GET', '/proofs/inclusion?index=3&tree_size=4'), parseInclusionReply],
+  [
+    'a consistency proof',
+    textOf('GET', '/proofs/consistency?first=3&second=5'),
+    (bytes) => parseConsistencyReply(bytes, 3, 5),
+  ],
+  ['a tree head', textOf('GET', '/tree-head'), parseTreeHeadReply],
+  ['a log', textOf('GET', ''), (bytes) => parseLogInfo(readObject(bytes, 'it'))],
+];
+
+const junk: fc.Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom<unknown>(
+    null,
+    true,
+    false,
+    0,
+    -1,
+    0.5,
+    1e300,
+    2 ** 53,
+    '',
+    'null',
+    [],
+    {},
+    [[]],
+    [null],
+    'AA==',
+    'AAAA',
+  ),
+  fc.constantFrom(
+    'durable',
+    'signed',
+    'witnessed',
+    'events',
+    'raw',
+    toBase64(new Uint8Array(32)),
+    '2026-01-01T00:00:00.000000Z',
+  ),
+  anyText,
+  fc.jsonValue({ maxDepth: 2 }),
+);
+
+/** The members and elements of a JSON value, as ways to them. */
+function waysOf(value: unknown, way: readonly (string | number)[] = []): (readonly (string | number)[])[] {
+  if (typeof value !== 'object' || value === null) return [way];
+  const keys = Array.isArray(value) ? value.map((_, i) => i) : Object.keys(value);
+  return [way, ...keys.flatMap((key) => waysOf((value as Record<string | number, unknown>)[key], [...way, key]))];
+}
+
+/** The value with something else, or nothing, at that place. */
+function replaced(value: unknown, way: readonly (string | number)[], put: unknown): unknown {
+  const [key, ...rest] = way;
+  if (key === undefined) return put;
+  const inner = (value as Record<string | number, unknown>)[key];
+  const next = replaced(inner, rest, put);
+  if (Array.isArray(value))
+    return next === undefined ? value.filter((_, i) => i !== key) : value.with(key as number, next);
+  // What is undefined is not written.
+  return { ...(value as object), [key]: next };
+}
+
+/** A reply with one member or element replaced or removed, or its text altered. */
+function alteredReply(text: string): fc.Arbitrary<Uint8Array> {
+  const value: unknown = JSON.parse(text);
+  const shaped = fc
+    .tuple(fc.constantFrom(...waysOf(value)), fc.oneof(junk, fc.constant(undefined)))
+    .map(([way, put]) => utf8(JSON.stringify(replaced(value, way, put)) ?? ''));
+  return fc.oneof(
+    shaped,
+    alteredUtf8(fc.constant(text)).map(({ bytes }) => bytes),
+  );
+}
+
+function isBadReply(error: unknown): boolean {
+  return error instanceof ClientError && error.code === 'bad_reply';
+}
+
+describe('parsing', () => {
+  test.each(PARSERS)('%s: a value or a bad reply', (_, text, parse) => {
+    parse(utf8(text));
+    fc.assert(
+      fc.property(alteredReply(text), (bytes) => {
+        const outcome = outcomeOf(() => parse(bytes));
+        if ('error' in outcome && !isBadReply(outcome.error)) throw outcome.error;
+      }),
+      runs(1500),
+    );
+    fc.assert(
+      fc.property(fc.oneof(anyText.map(utf8), fc.json().map(utf8), fc.uint8Array()), (bytes) => {
+        const outcome = outcomeOf(() => parse(bytes));
+        if (!('error' in outcome) || !isBadReply(outcome.error)) throw new Error('taken for a reply');
+      }),
+      runs(300),
+    );
+  });
+
+  test('a Retry-After asks for a finite time or for nothing', () => {
+    const good = fc.constantFrom('120', 'Fri, 31 Dec 1999 23:59:59 GMT', 'Tue, 24 Nov 2026 04:23:52 GMT');
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          alteredUtf8(good).map(({ bytes }) => Buffer.from(bytes).toString('latin1')),
+          anyText,
+        ),
+        (header) => {
+          const wait = parseRetryAfter(header, Date.parse('2026-01-01T00:00:00Z'));
+          expect(wait === undefined || (Number.isFinite(wait) && wait >= 0)).toBe(true);
+        },
+      ),
+      runs(1000),
+    );
+  });
+});
+
+test('a saved reply opens to the entry that was logged, or not at all', () => {
+  const key = log.signer.verifierKey;
+  const { leafIndex, leafHash, event, receivedAt } = openEventReply(utf8(EVENT), key);
+  fc.assert(
+    fc.property(alteredReply(EVENT), (bytes) => {
+      const outcome = outcomeOf(() => openEventReply(bytes, key));
+      if ('value' in outcome) expect(outcome.value).toMatchObject({ leafIndex, leafHash, event, receivedAt });
+      else if (!(outcome.error instanceof LogError)) throw outcome.error;
+    }),
+    runs(1200),
+  );
+});
+
+describe('a client', () => {
+  /** What the client is asked to do, and whether it was told the truth. */
+  const CALLS: readonly (readonly [name: string, call: (client: LogClient) => Promise<boolean>])[] = [
+    ['event', async (client) => fromUtf8((await client.event(3)).event) === '{"id":"e-3"}'],
+    ['checkpoint', async (client) => isSigned((await client.checkpoint()).note)],
+    ['treeHead', async (client) => isSigned((await client.treeHead()).checkpoint.note)],
+    ['inclusion', async (client) => toBase64((await client.inclusion({ leafIndex: 3 })).leafHash) === leafOf(3)],
+    [
+      'inclusion, older',
+      async (client) => toBase64((await client.inclusion({ leafIndex: 2 }, { treeSize: 4 })).leafHash) === leafOf(2),
+    ],
+    ['auditLog', async (client) => (await auditLog(client)).treeSize === 5],
+    [
+      'append',
+      async (client) => {
+        const { ack, entries } = await client.append([utf8('{"id":"e-1"}')], { idPointer: '/id', ack: 'signed' });
+        // A level that was not reached may be owned up to.
+        return ack === 'durable' || (entries[0]?.leafIndex === 1 && toBase64(entries[0].leafHash) === leafOf(1));
+      },
+    ],
+  ];
+
+  function leafOf(leafIndex: number): unknown {
+    return log.entryJson(leafIndex)['leaf_hash'];
+  }
+
+  /** All heads that the log ever signed; extensions would be somebody else's note. */
+  function isSigned(note: string): boolean {
+    return [1, 2, 3, 4, 5].some((size) => note.startsWith(log.checkpoint(size).split('\n\n')[0] as string));
+  }
+
+  test.each(CALLS)('%s: the truth, or an error with a code', async (_, call) => {
+    const status = fc.option(fc.constantFrom(200, 201, 206, 301, 400, 404, 429, 500, 503, 599), {
+      nil: undefined,
+      freq: 6,
+    });
+    const answers = fc.record({
+      which: fc.nat(2),
+      status,
+      headers: fc.option(
+        fc.constantFrom<Record<string, string>>(
+          { 'content-type': 'text/html' },
+          { 'retry-after': '-1' },
+          { location: 'x' },
+        ),
+        { nil: {} },
+      ),
+    });
+    await fc.assert(
+      fc.asyncProperty(answers, fc.gen(), async ({ which, status, headers }, gen) => {
+        let count = 0;
+        const fetch: typeof log.fetch = async (url, init) => {
+          const answer = await log.fetch(url, init);
+          if (count++ !== which) return answer;
+          const text = await answer.text();
+          const isJson = answer.headers.get('content-type') === 'application/json';
+          const bytes = gen(isJson ? alteredReply : alteredText, text);
+          return new Response(new Uint8Array(bytes), {
+            status: status ?? answer.status,
+            headers: { ...Object.fromEntries(answer.headers), ...headers },
+          });
+        };
+        const clock = { now: () => 0, sleep: async () => undefined };
+        const client = new LogClient({
+          url: URL_OF_LOG,
+          key: API_KEY,
+          verifierKey: log.vkey,
+          fetch,
+          clock,
+          retries: { attempts: 2 },
+        });
+        try {
+          expect(await call(client)).toBe(true);
+        } catch (error) {
+          if (!(error instanceof LogError)) throw error;
+        }
+        expect(log.entries).toHaveLength(5);
+      }),
+      runs(60),
+    );
+  });
+
+  function alteredText(text: string): fc.Arbitrary<Uint8Array> {
+    return alteredUtf8(fc.constant(text)).map(({ bytes }) => bytes);
+  }
+});
