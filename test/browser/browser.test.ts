@@ -21,6 +21,9 @@ const inBrowser = hasBrowser ? test : test.skip;
 const hasPython = spawnSync('python3', ['--version']).status === 0;
 if (!hasPython) console.log('SKIPPED: the verdicts of contrib/verify.py: there is no Python on this machine');
 const withPython = hasPython ? test : test.skip;
+const hasGo = spawnSync('go', ['version']).status === 0;
+if (!hasGo) console.log('SKIPPED: the verdicts of crypto/ed25519: there is no Go on this machine');
+const withGo = hasGo ? test : test.skip;
 
 const ARGS = [
   '--no-sandbox',
@@ -351,6 +354,22 @@ withPython(
     }
   },
   60_000,
+);
+
+withGo(
+  'crypto/ed25519 of Go judges the same signatures alike',
+  () => {
+    const signed = oddSignatures().filter(([, , each]) => each.kind === 'checkpoint');
+    const { status, stdout, stderr } = spawnSync('go', ['run', '.'], {
+      cwd: join(ROOT, 'test/interop/ed25519'),
+      encoding: 'utf8',
+      input: signed.map(([, , each]) => JSON.stringify(each)).join('\n'),
+    });
+    expect([status, stderr]).toEqual([0, '']);
+    expect(signed.length).toBeGreaterThan(50);
+    expect(stdout.trim().split('\n')).toEqual(signed.map(([, verdict]) => String(verdict === 'accepted')));
+  },
+  300_000,
 );
 
 describe('the client in a page', () => {

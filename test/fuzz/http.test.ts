@@ -60,6 +60,10 @@ describe('paths', () => {
         'tile/2/000.p/1',
         'tile/63/000',
         'tile/0/x001/000',
+        'tile/0/x000/000',
+        'tile/entries/x000/001.p/3',
+        'tile/0/000.p/08',
+        'tile/00/000',
         'tile/entries/x009/x007/x199/x254/x740/991',
       ),
     );

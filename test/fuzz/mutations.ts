@@ -55,6 +55,8 @@ const NASTY: readonly string[] = [
     'x',
     'e',
     'E',
+    'x000/',
+    'x001/',
   ],
   ...[
     '0',
@@ -248,8 +250,21 @@ export function outcomeOf<Value>(action: () => Value): Outcome<Value> {
   }
 }
 
-function place(whole: { readonly length: number }, n: number): number {
-  return n % (whole.length + 1);
+/** A place from 0 to the end, chosen by a number: half of them anywhere, half of them beside a separator, where formats are tender. */
+function place(whole: string | Uint8Array, n: number): number {
+  const places = n % 2 === 0 ? [] : separators(whole);
+  const chosen = Math.floor(n / 2);
+  return places.length === 0 ? chosen % (whole.length + 1) : (places[chosen % places.length] as number);
+}
+
+const SEPARATORS = new Set([...'\n /+.=:",{}[]&?;-'].map((letter) => letter.charCodeAt(0)));
+
+/** Before and after each separator, and the end. Of bytes only the ends: in them a separator means nothing. */
+function separators(whole: string | Uint8Array): readonly number[] {
+  if (typeof whole !== 'string') return [0, whole.length, Math.max(0, whole.length - 1)];
+  const found = [whole.length];
+  for (let i = 0; i < whole.length; i++) if (SEPARATORS.has(whole.charCodeAt(i))) found.push(i, i + 1);
+  return found;
 }
 
 function splice(text: string, n: number, length: number, piece: string): string {

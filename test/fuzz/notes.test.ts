@@ -18,9 +18,9 @@ import {
   signNote,
 } from '../../proofs/note.ts';
 import { formatTlogProof, parseTlogProof } from '../../proofs/tlog-proof.ts';
-import { concatBytes, fromUtf8, toBase64, u64, utf8 } from '../../tree/bytes.ts';
+import { concatBytes, fromBase64, fromUtf8, toBase64, u64, utf8 } from '../../tree/bytes.ts';
 import { asTreeHash, emptyRoot } from '../../tree/hash.ts';
-import { altered, alteredUtf8, anyText, outcomeOf, runs } from './mutations.ts';
+import { altered, alteredBytes, alteredUtf8, anyText, outcomeOf, runs } from './mutations.ts';
 
 const ORIGIN = 'example.com/logs/main';
 const seed = new Uint8Array(32).fill(1);
@@ -96,9 +96,31 @@ describe('a signed note', () => {
         const note = opened(NOTE_CODES, () => openNote(bytes, [signer.verifierKey, witness]));
         if (note === undefined) return;
         expect(note.text).toBe(openNote(good, [signer.verifierKey, witness]).text);
+        expectCanonicalLines(fromUtf8(bytes));
         for (const { name } of note.signatures) expect([ORIGIN, witness.name]).toContain(name);
       }),
       runs(700),
+    );
+  });
+
+  /** Everybody's signature lines, known or not, have one spelling. */
+  function expectCanonicalLines(note: string): void {
+    for (const line of note.slice(note.lastIndexOf('\n\n') + 2, -1).split('\n')) {
+      const [, base64 = ''] = /^\u2014 [^ ]+ ([^ ]+)$/.exec(line) ?? [];
+      expect([line, Buffer.from(base64, 'base64').toString('base64')]).toEqual([line, base64 || 'a signature']);
+    }
+  }
+
+  test('with one bit or byte of a signature altered is refused', () => {
+    const [note = ''] = notes;
+    const start = note.lastIndexOf(' ') + 1;
+    const blob = fromBase64(note.slice(start, -1));
+    fc.assert(
+      fc.property(alteredBytes(fc.constant(blob)), ({ bytes }) => {
+        const text = `${note.slice(0, start)}${toBase64(bytes)}\n`;
+        expect(opened(NOTE_CODES, () => openNote(text, [signer.verifierKey])) !== undefined).toBe(text === note);
+      }),
+      runs(500),
     );
   });
 
@@ -116,7 +138,7 @@ describe('a signed note', () => {
   });
 
   test('of any text is opened again, and spelt as it was', () => {
-    const line = fc.string({ unit: 'grapheme', maxLength: 12 });
+    const line = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 12 }), anyText);
     fc.assert(
       fc.property(fc.array(line, { maxLength: 5 }), (lines) => {
         const text = `${lines.join('\n')}\n`;
@@ -177,6 +199,7 @@ describe('a checkpoint', () => {
         const body = opened(['malformed_checkpoint'], () => parseCheckpoint(text));
         if (body === undefined) return;
         const { origin, treeSize, rootHash, extensions } = body;
+        expect(text.slice(0, -1).split('\n')).not.toContain('');
         expect([origin, String(treeSize), toBase64(rootHash), ...extensions, ''].join('\n')).toBe(text);
       }),
       runs(3000),

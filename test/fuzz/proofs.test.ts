@@ -5,11 +5,12 @@ import { proveConsistency, verifyConsistency } from '../../proofs/consistency.ts
 import { type EventEntry, entryLeaf, verifyEntry } from '../../proofs/entry.ts';
 import { ProofError } from '../../proofs/error.ts';
 import { proveInclusion, verifyInclusion } from '../../proofs/inclusion.ts';
+import { commitment, encodeEventLeaf } from '../../proofs/leaf.ts';
 import { utf8 } from '../../tree/bytes.ts';
 import { asLeafHash, leafHash, type TreeHash } from '../../tree/hash.ts';
 import { codeOf, flipped } from '../proofs/error-code.ts';
 import { numberedLeaves, ReferenceTree } from '../support/reference-tree.ts';
-import { alteredBytes, outcomeOf, runs } from './mutations.ts';
+import { alteredBytes, alteredUtf8, outcomeOf, runs } from './mutations.ts';
 
 const SIZE = 40;
 const tree = new ReferenceTree(numberedLeaves(SIZE));
@@ -67,12 +68,12 @@ describe('every bit of every hash', () => {
   });
 });
 
-/** Whether it was accepted. Any error but a ProofError fails. */
-function accepts(action: () => void): boolean {
+/** `accepted`, or the code of the ProofError. Any other error fails. */
+function verdictOf(action: () => void): string {
   const outcome = outcomeOf(action);
-  if ('value' in outcome) return true;
+  if ('value' in outcome) return 'accepted';
   if (!(outcome.error instanceof ProofError)) throw outcome.error;
-  return false;
+  return outcome.error.code;
 }
 
 const anyNumber = fc.oneof(
@@ -105,7 +106,10 @@ test('an inclusion proof of any numbers and lists is refused by a ProofError, un
     fc.property(claims, ([good, index, otherSize, proof]) => {
       const claim = { ...good, leafIndex: index ?? good.leafIndex, treeSize: otherSize ?? good.treeSize, proof };
       // The root hash does not fix the tree size: where the way to the leaf is the same, the claim is too.
-      if (!accepts(() => verifyInclusion(claim))) return;
+      const verdict = verdictOf(() => verifyInclusion(claim));
+      if (index === null && otherSize === null && proof.length !== good.proof.length)
+        expect(verdict).toBe('bad_proof_length');
+      if (verdict !== 'accepted') return;
       expect(equal(proof, good.proof)).toBe(true);
       if (otherSize === null) expect(claim.leafIndex === good.leafIndex).toBe(true);
     }),
@@ -121,7 +125,10 @@ test('a consistency proof of any numbers and lists is refused by a ProofError, u
   fc.assert(
     fc.property(claims, ([good, first, second, proof]) => {
       const claim = { ...good, first: first ?? good.first, second: second ?? good.second, proof };
-      if (!accepts(() => verifyConsistency(claim))) return;
+      const verdict = verdictOf(() => verifyConsistency(claim));
+      if (first === null && second === null && proof.length !== good.proof.length)
+        expect(verdict).toBe('bad_proof_length');
+      if (verdict !== 'accepted') return;
       expect(equal(proof, good.proof)).toBe(true);
     }),
     runs(3000),
@@ -148,7 +155,7 @@ test('an entry of altered bytes is refused by a ProofError, unless they are the 
   );
   fc.assert(
     fc.property(fc.oneof(change, anyNumber.map(timed)), ({ changed, isSame }) => {
-      expect(accepts(() => verifyEntry({ entry: changed, checkpoint, proof: [] }))).toBe(isSame);
+      expect(verdictOf(() => verifyEntry({ entry: changed, checkpoint, proof: [] })) === 'accepted').toBe(isSame);
     }),
     runs(3000),
   );
@@ -156,4 +163,32 @@ test('an entry of altered bytes is refused by a ProofError, unless they are the 
   function timed(receivedAt: number) {
     return { changed: { ...entry, receivedAt }, isSame: receivedAt === entry.receivedAt };
   }
+});
+
+test('an event that a log has committed to is taken only if it is the text of a JSON object', () => {
+  const origin = 'example.com/logs/main';
+  const header = utf8('{"by":"system","via":"system"}');
+  const salt = new Uint8Array(32);
+  const object = fc
+    .dictionary(fc.string(), fc.jsonValue({ maxDepth: 1 }), { maxKeys: 2 })
+    .map((value) => JSON.stringify(value));
+  const isObject = (bytes: Uint8Array): boolean => {
+    try {
+      const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+      return /^\{.*\}$/s.test(text) && typeof JSON.parse(text) === 'object';
+    } catch {
+      return false;
+    }
+  };
+  fc.assert(
+    fc.property(alteredUtf8(object), ({ bytes: event }) => {
+      const leaf = encodeEventLeaf({ receivedAt: 7, commitment: commitment({ origin, salt, header, event }) });
+      const checkpoint = { origin, treeSize: 1, rootHash: leafHash(leaf), extensions: [], note: '' };
+      const entry = { event, header, salt, leafIndex: 0, receivedAt: 7 };
+      expect(verdictOf(() => verifyEntry({ entry, checkpoint, proof: [] }))).toBe(
+        isObject(event) ? 'accepted' : 'bad_event',
+      );
+    }),
+    runs(2000),
+  );
 });

@@ -120,13 +120,25 @@ function isBadReply(error: unknown): boolean {
   return error instanceof ClientError && error.code === 'bad_reply';
 }
 
+/** Members that hold the 32 bytes of a hash, one or a list. */
+const HASHES = new Set(['leafHash', 'rootHash', 'proof']);
+
+/** What was parsed has only numbers that can be an index, a size or a time, and only whole hashes. */
+function expectSound(value: unknown, name = ''): void {
+  if (typeof value === 'number') expect([name, Number.isSafeInteger(value) && value >= 0]).toEqual([name, true]);
+  if (HASHES.has(name) && value instanceof Uint8Array) expect([name, value.length]).toEqual([name, 32]);
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+  for (const [key, inner] of Object.entries(value)) expectSound(inner, Array.isArray(value) ? name : key);
+}
+
 describe('parsing', () => {
   test.each(PARSERS)('%s: a value or a bad reply', (_, text, parse) => {
     parse(utf8(text));
     fc.assert(
       fc.property(alteredReply(text), (bytes) => {
         const outcome = outcomeOf(() => parse(bytes));
-        if ('error' in outcome && !isBadReply(outcome.error)) throw outcome.error;
+        if ('value' in outcome) expectSound(outcome.value);
+        else if (!isBadReply(outcome.error)) throw outcome.error;
       }),
       runs(1500),
     );
