@@ -16,6 +16,7 @@ export { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 export { type EventHeader, parseHeader } from '../proofs/leaf.ts';
 export { formatMicros, parseMicros } from '../proofs/time.ts';
 export { parseTlogProof, type TlogProof } from '../proofs/tlog-proof.ts';
+export { type TimedTreeHead, verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
 export { decodeBundle } from '../tree/bundles.ts';
 export { fromBase64, toBase64 } from '../tree/bytes.ts';
 export { asLeafHash, asTreeHash, type LeafHash, leafHash, type NodeHash, type TreeHash } from '../tree/hash.ts';
