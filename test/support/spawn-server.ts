@@ -86,7 +86,12 @@ export class ServerProcess {
   }
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { authorization: `Bearer ${ADMIN_KEY}`, ...(init.headers as Record<string, string>) };
+    // A connection each: a test that waits for another program keeps this process from hearing that an idle one was closed.
+    const headers = {
+      authorization: `Bearer ${ADMIN_KEY}`,
+      connection: 'close',
+      ...(init.headers as Record<string, string>),
+    };
     return fetch(`${this.url}${path}`, { ...init, headers });
   }
 
