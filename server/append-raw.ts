@@ -23,7 +23,7 @@ export interface RawAppended {
 }
 
 export function wantedRawId({ log, leaves, source, idempotencyKey }: RawAppendRequest): WantedId | undefined {
-  return idempotencyKey === undefined ? undefined : requestIdOf(log, source, idempotencyKey, leaves.length);
+  return idempotencyKey === undefined ? undefined : requestIdOf(log, source, idempotencyKey, leaves);
 }
 
 /** Builds a request into the group. Throws ServerError `log_frozen`, `clock_unsafe`, and has changed nothing then. */

@@ -69,9 +69,13 @@ export function keyConflict(leafIndex: number): ServerError {
 
 /** The ids that a request uses, by event; one for the whole request counts as that of its first event. */
 export function wantedIds({ log, events, source, once }: AppendRequest): (WantedId | undefined)[] {
-  if (once?.kind === 'key') return [requestIdOf(log, source, once.idempotencyKey, events.length)];
   if (once === undefined) return events.map(() => undefined);
-  return events.map(({ id }) => (id === undefined ? undefined : eventIdOf(log, source, once.pointer, id)));
+  if (once.kind === 'pointer')
+    return events.map(({ event, id }) =>
+      id === undefined ? undefined : eventIdOf(log, source, once.pointer, id, event),
+    );
+  const contents = events.map(({ event }) => event);
+  return [requestIdOf(log, source, once.idempotencyKey, contents)];
 }
 
 /** How one event of a request is answered. */
@@ -164,14 +168,13 @@ function buildEach(
 function buildKeyed(
   { log, events, by, via }: AppendRequest,
   idempotencyKey: string,
-  { key }: WantedId,
+  { key, contents }: WantedId,
   group: Group,
   resolve: Resolve,
   reject: Reject,
 ): Answer {
   const used = group.fresh.get(key) ?? group.stored.get(key);
   if (used !== undefined) {
-    const contents = events.map(({ event }) => event);
     // Answered with the group, as above.
     if (!sameContents(used, contents)) return () => reject(keyConflict(used.leafIndex));
     return answerWith(log, used.entries, () => true, resolve);

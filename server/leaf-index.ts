@@ -8,8 +8,7 @@
  * looking before writing. What is found is compared with the tree, all 32 bytes.
  */
 import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
-import { asLeafHash, type LeafHash } from '../tree/hash.ts';
-import { hashInTile, TILE_WIDTH } from '../tree/tiles.ts';
+import type { LeafHash } from '../tree/hash.ts';
 import type { Clock } from './clock.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
@@ -185,7 +184,9 @@ export class LeafIndex {
   }
 
   async #advance(store: DerivedStore, log: Log, next: number): Promise<void> {
-    const hashes = this.#takeFresh(log, next) ?? (await this.#readHashes(log, next));
+    const hashes =
+      this.#takeFresh(log, next) ??
+      (await this.#options.reader.leafHashes(log, log.state, next, Math.min(log.state.treeSize, next + STEP)));
     const rows: DerivedRow[] = hashes.map((hash, i) => ({ key: leafKey(log, hash, next + i), value: NOTHING }));
     rows.push({ key: cursorKey(log), value: u64(next + hashes.length) });
     await store.write(rows);
@@ -206,20 +207,6 @@ export class LeafIndex {
   #dropFresh(): void {
     this.#fresh.clear();
     this.#freshCount = 0;
-  }
-
-  async #readHashes(log: Log, next: number): Promise<LeafHash[]> {
-    const { state } = log;
-    const end = Math.min(state.treeSize, next + STEP);
-    const hashes: LeafHash[] = [];
-    for (let at = next; at < end; ) {
-      const index = Math.floor(at / TILE_WIDTH);
-      const stop = Math.min((index + 1) * TILE_WIDTH, end);
-      const width = Math.min(TILE_WIDTH, state.treeSize - index * TILE_WIDTH);
-      const tile = await this.#options.reader.tile(log, state, { level: 0, index, width });
-      for (; at < stop; at++) hashes.push(asLeafHash(hashInTile(tile, at % TILE_WIDTH)));
-    }
-    return hashes;
   }
 
   /** Forgets a log: cursor and leaves. */

@@ -134,7 +134,7 @@ export class LogServer {
       clock: this.entryClock,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       readEntries: (log, leafIndexes) => readEntries(this.#entrySources, log, log.state, leafIndexes),
-      readLeaves: (log, from, to) => this.reader.leaves(log, log.state, from, to),
+      readLeafHashes: (log, from, to) => this.reader.leafHashes(log, log.state, from, to),
       onDamage,
       onFatal: options.onFatal,
       onCommit: (appended) => {

@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache';
 import type { ReadNode } from '../proofs/range.ts';
 import { encodeBundle } from '../tree/bundles.ts';
 import { equalBytes } from '../tree/bytes.ts';
-import { HASH_SIZE, leafHash, nodeHash, type TreeHash } from '../tree/hash.ts';
+import { asLeafHash, HASH_SIZE, type LeafHash, leafHash, nodeHash, type TreeHash } from '../tree/hash.ts';
 import type { NodeId } from '../tree/positions.ts';
 import { hashInTile, nodeFromTile, TILE_HEIGHT, TILE_WIDTH, type TileId, tileOfNode } from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
@@ -78,6 +78,18 @@ export class TreeReader {
       at = end;
     }
     return leaves;
+  }
+
+  /** Hashes of the leaves from `from` (inclusive) to `to` (exclusive), which must be within the log's state. Throws ServerError `damaged`. */
+  async leafHashes(log: Log, state: LogState, from: number, to: number): Promise<LeafHash[]> {
+    const hashes: LeafHash[] = [];
+    for (let at = from; at < to; ) {
+      const index = Math.floor(at / TILE_WIDTH);
+      const end = Math.min(to, (index + 1) * TILE_WIDTH);
+      const tile = await this.tile(log, state, { level: 0, index, width: end - index * TILE_WIDTH });
+      for (; at < end; at++) hashes.push(asLeafHash(hashInTile(tile, at % TILE_WIDTH)));
+    }
+    return hashes;
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Which ids are in use already, and by which entries: read before a group is built, in a few large reads. */
 import { equalBytes } from '../tree/bytes.ts';
+import { type LeafHash, leafHash } from '../tree/hash.ts';
 import type { StoredEntry } from './entry.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
@@ -11,8 +12,8 @@ export interface WantedId {
   readonly log: Log;
   /** Key of its row. */
   readonly key: string;
-  /** Entries that the request brings under it: 1 for the id of an event, all of the request for an idempotency key. */
-  readonly count: number;
+  /** What the request brings under it: the one event with that id, or all events or leaves of a request with an idempotency key. */
+  readonly contents: readonly Uint8Array[];
   /** Whether such a row can be: an event's id is that of one entry. */
   readonly fits: (row: IdRow) => boolean;
   /** Whether an entry of an events log is number `n` of those that use this id, as its own bytes say. */
@@ -21,7 +22,10 @@ export interface WantedId {
 
 /** What uses an id. */
 export interface IdUse extends IdRow {
-  /** Its events, or its leaves in a raw log. Not all of them where their number is not the one that was asked for. */
+  /**
+   * Its events, or its leaves in a raw log, up to the first that nobody brings: what is compared with nothing is not kept, or small
+   * requests could fill the memory with what large ones stored.
+   */
   readonly contents: readonly Uint8Array[];
   /** Its entries, likewise; none in a raw log. */
   readonly entries: readonly StoredEntry[];
@@ -38,8 +42,8 @@ export interface UsedIdSources {
   readonly store: Store;
   /** Reads verified entries of an events log; what is damaged comes as an error in its place. */
   readonly readEntries: (log: Log, leafIndexes: readonly number[]) => Promise<(StoredEntry | ServerError)[]>;
-  /** Reads verified leaves. Rejects with ServerError `damaged`. */
-  readonly readLeaves: (log: Log, from: number, to: number) => Promise<Uint8Array[]>;
+  /** Reads verified leaf hashes. Rejects with ServerError `damaged`. */
+  readonly readLeafHashes: (log: Log, from: number, to: number) => Promise<LeafHash[]>;
   /** An id row is not what it should be. */
   readonly onDamage?: (message: string) => void;
 }
@@ -50,54 +54,77 @@ export interface UsedIds {
   readonly damaged: ReadonlyMap<string, ServerError>;
 }
 
-/** Entries that are read in one go. */
-const STEP = 256;
+/** Entries that are read in one go; of the largest events they take 64 MiB. */
+const STEP = 64;
 
 interface Hit {
-  readonly id: WantedId;
+  readonly log: Log;
+  readonly key: string;
   readonly row: IdRow;
+  readonly isUse: WantedId['isUse'];
+  /** What is brought under this id by requests of as many entries as it has; the others contradict it without a look. */
+  readonly brought: readonly (readonly Uint8Array[])[];
+}
+
+interface Found {
+  readonly stored: Map<string, IdUse>;
+  readonly damaged: Map<string, ServerError>;
+  readonly fail: (key: string, message: string) => void;
 }
 
 /** What uses these ids already, each checked: entries against the tree, and their ids against the rows. */
 export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId[]): Promise<UsedIds> {
   const stored = new Map<string, IdUse>();
   const damaged = new Map<string, ServerError>();
-  const wanted = [...new Map(ids.map((id) => [id.key, id])).values()];
-  if (wanted.length === 0) return { stored, damaged };
+  // Several requests can bring different things under one id.
+  const wanted = new Map<string, WantedId[]>();
+  for (const id of ids) listOf(wanted, id.key).push(id);
+  if (wanted.size === 0) return { stored, damaged };
   const hits = new Map<Log, Hit[]>();
   const fail = (key: string, message: string): void => {
     sources.onDamage?.(message);
     damaged.set(key, new ServerError('damaged', message));
   };
-  const rows = await sources.store.getMany(wanted.map(({ key }) => key));
-  for (const [i, id] of wanted.entries()) {
+  const rows = await sources.store.getMany([...wanted.keys()]);
+  for (const [i, [key, same]] of [...wanted].entries()) {
     const bytes = rows[i];
     if (bytes === undefined) continue;
-    const { log, key } = id;
+    const { log, fits, isUse } = same[0] as WantedId;
     const row = readRow(bytes);
     const { treeSize } = log.state;
-    if (row === undefined || row.count === 0 || row.leafIndex + row.count > treeSize || !id.fits(row))
+    if (row === undefined || row.count === 0 || row.leafIndex + row.count > treeSize || !fits(row)) {
       fail(key, `log ${log.name}: the id row ${key} is damaged`);
-    else listOf(hits, log).push({ id, row });
+      continue;
+    }
+    const brought = same.map(({ contents }) => contents).filter(({ length }) => length === row.count);
+    listOf(hits, log).push({ log, key, row, isUse, brought });
   }
-  for (const [log, found] of hits) {
-    if (log.definition.kind === 'raw') await readRawUses(sources, found, stored, damaged);
-    else await readEventUses(sources, log, found, { stored, damaged, fail });
+  const found = { stored, damaged, fail };
+  for (const [log, ofLog] of hits) {
+    if (log.definition.kind === 'raw') await readRawUses(sources, ofLog, found);
+    else await readEventUses(sources, log, ofLog, found);
   }
   return { stored, damaged };
 }
 
-/** The leaves of a raw log do not say by which id they came: what a row says is taken as it is. */
+/**
+ * The leaves of a raw log do not say by which id they came: what a row says is taken as it is. Their hashes say whether they are
+ * what is brought; the leaves themselves, of which 256 can take 16 MiB, need not be read.
+ */
 async function readRawUses(
-  { readLeaves }: UsedIdSources,
+  { readLeafHashes }: UsedIdSources,
   hits: readonly Hit[],
-  stored: Map<string, IdUse>,
-  damaged: Map<string, ServerError>,
+  { stored, damaged }: Found,
 ): Promise<void> {
-  for (const { id, row } of hits) {
-    const { log, key, count } = id;
+  for (const { log, key, row, brought } of hits) {
     try {
-      const contents = row.count === count ? await readLeaves(log, row.leafIndex, row.leafIndex + count) : [];
+      const hashes = brought.length === 0 ? [] : await readLeafHashes(log, row.leafIndex, row.leafIndex + row.count);
+      const contents: Uint8Array[] = [];
+      for (const [n, hash] of hashes.entries()) {
+        const same = brought.find((leaves) => equalBytes(leafHash(leaves[n] as Uint8Array), hash))?.[n];
+        if (same === undefined) break;
+        contents.push(same);
+      }
       stored.set(key, { ...row, contents, entries: [] });
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
@@ -110,41 +137,37 @@ async function readEventUses(
   { readEntries }: UsedIdSources,
   log: Log,
   hits: readonly Hit[],
-  {
-    stored,
-    damaged,
-    fail,
-  }: {
-    readonly stored: Map<string, IdUse>;
-    readonly damaged: Map<string, ServerError>;
-    readonly fail: (key: string, message: string) => void;
-  },
+  { stored, damaged, fail }: Found,
 ): Promise<void> {
-  const uses = hits.map(({ id, row }) => ({ id, row, entries: [] as StoredEntry[] }));
-  // Of another number of entries the first is enough: that it differs is known already.
-  const reads = uses.flatMap((use) => {
-    const count = use.row.count === use.id.count ? use.row.count : 1;
-    return Array.from({ length: count }, (_, n) => ({ use, n }));
-  });
+  const uses = hits.map((hit) => ({ ...hit, entries: [] as StoredEntry[], settled: false }));
+  // Where nobody brings as many entries the first is enough: it says whether the row is to be believed.
+  const reads = uses.flatMap((use) =>
+    Array.from({ length: use.brought.length === 0 ? 1 : use.row.count }, (_, n) => ({ use, n })),
+  );
   // In steps, so that others get their turn while a large batch is repeated.
   for (let at = 0; at < reads.length; at += STEP) {
-    const step = reads.slice(at, at + STEP);
+    // What follows on an entry that nobody brings, or that is damaged, changes nothing any more.
+    const step = reads.slice(at, at + STEP).filter(({ use }) => !use.settled);
     const entries = await readEntries(
       log,
       step.map(({ use, n }) => use.row.leafIndex + n),
     );
     for (const [i, { use, n }] of step.entries()) {
+      if (use.settled) continue;
       const entry = entries[i] as StoredEntry | ServerError;
-      const { key } = use.id;
+      const { key, brought } = use;
+      use.settled = true;
       if (entry instanceof ServerError) damaged.set(key, entry);
-      else if (use.id.isUse(entry, n)) use.entries.push(entry);
-      else fail(key, `log ${log.name}: the id row ${key} points to entry ${entry.leafIndex}, which has another id`);
+      else if (!use.isUse(entry, n))
+        fail(key, `log ${log.name}: the id row ${key} points to entry ${entry.leafIndex}, which has another id`);
+      else if (brought.some((events) => equalBytes(events[n] as Uint8Array, entry.event))) {
+        use.entries.push(entry);
+        use.settled = false;
+      }
     }
   }
-  for (const { id, row, entries } of uses) {
-    if (damaged.has(id.key)) continue;
-    stored.set(id.key, { ...row, entries, contents: entries.map(({ event }) => event) });
-  }
+  for (const { key, row, entries } of uses)
+    if (!damaged.has(key)) stored.set(key, { ...row, entries, contents: entries.map(({ event }) => event) });
 }
 
 function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {

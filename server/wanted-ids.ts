@@ -12,22 +12,27 @@ import { idKey } from './storage/keys.ts';
 import type { WantedId } from './used-ids.ts';
 
 /** The id of one event; `id` is its JCS text. */
-export function eventIdOf(log: Log, source: string, pointer: Pointer, id: string): WantedId {
+export function eventIdOf(log: Log, source: string, pointer: Pointer, id: string, event: Uint8Array): WantedId {
   return {
     log,
     key: rowKey(log, 'pointer', source, pointer.text, id),
-    count: 1,
+    contents: [event],
     fits: ({ count }) => count === 1,
     isUse: (entry) => hasId(entry, pointer, id),
   };
 }
 
-/** The idempotency key of a request that brings `count` entries. */
-export function requestIdOf(log: Log, source: string, idempotencyKey: string, count: number): WantedId {
+/** The idempotency key of a request that brings these events or leaves. */
+export function requestIdOf(
+  log: Log,
+  source: string,
+  idempotencyKey: string,
+  contents: readonly Uint8Array[],
+): WantedId {
   return {
     log,
     key: rowKey(log, 'key', source, '', JSON.stringify(idempotencyKey)),
-    count,
+    contents,
     fits: () => true,
     isUse: ({ header }, n) => {
       const stated = parseHeader(header);

@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { entryLeaf } from '../../proofs/entry.ts';
 import { parseHeader } from '../../proofs/leaf.ts';
-import type { Appended, AppendRequest } from '../../server/append.ts';
+import { type Appended, type AppendRequest, wantedIds } from '../../server/append.ts';
+import type { StoredEntry } from '../../server/entry.ts';
 import { parsePointer } from '../../server/ingest/event-id.ts';
 import type { Log } from '../../server/log.ts';
 import { SEQUENCER_LIMITS } from '../../server/sequencer.ts';
 import { encodeIdRow, parseIdRow } from '../../server/storage/rows.ts';
+import { readUsedIds } from '../../server/used-ids.ts';
 import { settle } from '../support/manual-clock.ts';
 import { ReferenceTree } from '../support/reference-tree.ts';
 import { append, firstStart, type Run, restart } from './memory-server.ts';
@@ -430,6 +432,76 @@ describe('exactly once', () => {
     }
     expect((await keyed('b'))[0]?.replayed).toBe(true);
     expect(run.main.state.treeSize).toBe(2);
+  });
+
+  test('a repeat is one, whatever else comes under its idempotency key in the same group', async () => {
+    const run = await firstStart();
+    const keyed = (bodies: readonly string[]): Promise<Appended[]> =>
+      run.server.sequencer.append({
+        log: run.main,
+        events: bodies.map((body) => ({ event: encoder.encode(body), id: undefined })),
+        by: 'x',
+        source: 'test',
+        via: 'events',
+        once: { kind: 'key', idempotencyKey: 'k' },
+      });
+    const raw = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    const leaves = (bodies: readonly string[]) =>
+      run.server.sequencer.appendRaw({
+        log: raw,
+        leaves: bodies.map((body) => encoder.encode(body)),
+        source: 'test',
+        idempotencyKey: 'k',
+      });
+    const first = ['{"a":1}', '{"a":2}', '{"a":3}'];
+    await keyed(first);
+    await leaves(first);
+    const others = [['{"a":1}', '{}', '{"a":3}'], ['{"a":1}', '{"a":2}', '{}'], [...first, '{}'], first.slice(0, 2)];
+    for (const bodies of [
+      [first, ...others],
+      [...others, first],
+      [...others, first, ...others],
+    ]) {
+      const expected = bodies.map((body) => (body === first ? 'ok' : 'id_conflict'));
+      const commits = run.store.commits.length;
+      expect(await Promise.all(bodies.map((body) => codeOf(keyed(body))))).toEqual(expected);
+      expect(await Promise.all(bodies.map((body) => codeOf(leaves(body))))).toEqual(expected);
+      expect(run.store.commits.length).toBe(commits);
+    }
+    expect([run.main.state.treeSize, raw.state.treeSize]).toEqual([3, 3]);
+  });
+
+  test('of stored events that somebody contradicts nothing is kept while the group is built', async () => {
+    const run = await firstStart();
+    const large = 'x'.repeat(100_000);
+    for (let i = 0; i < 3; i++) await request(run, [withId(i, `,"large":"${large}"`)]);
+    const used = async (events: AppendRequest['events']) => {
+      const asked = {
+        log: run.main,
+        events,
+        by: 'x',
+        source: 'test',
+        via: 'events',
+        once: { kind: 'pointer', pointer },
+      };
+      const ids = wantedIds(asked as AppendRequest).filter((id) => id !== undefined);
+      const { server } = run;
+      return await readUsedIds(
+        {
+          store: run.store,
+          readEntries: (log, leafIndexes) =>
+            Promise.all(leafIndexes.map(async (i) => (await server.entries(log, i, i + 1))[0] as StoredEntry)),
+          readLeafHashes: (log, from, to) => server.reader.leafHashes(log, log.state, from, to),
+        },
+        ids,
+      );
+    };
+    const { stored } = await used([withId(0), withId(1, `,"large":"${large}"`), withId(2)]);
+    expect([...stored.values()].map(({ leafIndex, entries }) => [leafIndex, entries.length])).toEqual([
+      [0, 0],
+      [1, 1],
+      [2, 0],
+    ]);
   });
 
   test('the longest pointer that is accepted fits the header', async () => {
