@@ -34,10 +34,10 @@ export function decodeBundle(bundle: Uint8Array, count: number): Uint8Array[] {
   return leaves;
 }
 
-/** All leaves of a text in bundle framing, however many, as views. Throws a RangeError if it ends within one. */
-export function decodeFrames(bytes: Uint8Array): Uint8Array[] {
+/** The first leaves of a text in bundle framing, at most `limit` of them, as views. Throws a RangeError if it ends within one. */
+export function decodeFrames(bytes: Uint8Array, limit: number): Uint8Array[] {
   const leaves: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length && leaves.length < limit; ) {
     const end = at + 2 + readU16(bytes, at);
     if (end > bytes.length) throw new RangeError(`entry ${leaves.length} is cut off`);
     leaves.push(bytes.subarray(at + 2, end));

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeBundle, decodePrefix, encodeBundle, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
+import { decodeBundle, decodeFrames, decodePrefix, encodeBundle, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
 import { concatBytes, toHex, utf8 } from '../../tree/bytes.ts';
 
 test('each leaf stands behind its length, and an empty one is legal (EB-1, EB-2)', () => {
@@ -20,6 +20,14 @@ test('leaves are read back, all or the first few', () => {
       if (count < written.length) expect(() => decodeBundle(bundle, count)).toThrow(RangeError);
     }),
   );
+});
+
+test('of frames no more are read than asked for, so that millions of empty ones cost nothing', () => {
+  const frames = encodeBundle([utf8('a'), utf8(''), utf8('b'), utf8('c')]);
+  for (let limit = 0; limit <= 5; limit++)
+    expect(decodeFrames(frames, limit)).toEqual(decodePrefix(frames, Math.min(limit, 4)));
+  expect(decodeFrames(concatBytes(frames, Uint8Array.of(0)), 4).length).toBe(4);
+  expect(() => decodeFrames(concatBytes(frames, Uint8Array.of(0)), 5)).toThrow(RangeError);
 });
 
 test('a leaf has at most 65,535 bytes', () => {

@@ -90,6 +90,7 @@ describe('add-batch', () => {
     ['half a length', Uint8Array.of(0), 400, 'bad_framing'],
     ['an entry that is cut off', Uint8Array.of(0, 1, 65, 0, 5, 66), 400, 'bad_framing'],
     ['one entry too many', new Uint8Array(2 * 301), 413, 'too_many_entries'],
+    ['what nobody reads behind one entry too many', new Uint8Array(2 * 301 + 1), 413, 'too_many_entries'],
     [
       'a reserved form among others',
       encodeBundle([utf8('good'), new Uint8Array(41).fill(1)]),
