@@ -27,11 +27,11 @@ export interface LeafIndexOptions {
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** Leaf hashes written at once. */
+/** Leaf hashes written at once, and rows removed at once: others have their turn between. */
 const STEP = 4096;
 /** Leaf hashes of fresh commits kept for the follower; what is more is read back from tiles. */
 const MAX_FRESH = 65_536;
-/** Pause before another try where the index cannot be opened or written, in milliseconds. */
+/** Pause before another try where the index cannot be opened or written, or a log not be read, in milliseconds. */
 const RETRY_PAUSE = 30_000;
 
 const STORE_KEY = Uint8Array.of(0);
@@ -52,6 +52,8 @@ export class LeafIndex {
   readonly #cursors = new Map<Log, number>();
   readonly #fresh = new Map<Log, Fresh>();
   #freshCount = 0;
+  /** Logs that could not be read, and when to try again, in microseconds of the monotonic clock. */
+  readonly #unreadable = new Map<Log, number>();
   #remake = false;
   #nudge: () => void = () => {};
   #loop: Promise<void> | undefined;
@@ -106,7 +108,8 @@ export class LeafIndex {
     });
     const [key] = keys;
     if (key === undefined) {
-      if (cursor < treeSize) throw behind();
+      // And again, for the log may have been forgotten meanwhile.
+      if (cursor < treeSize || (this.#cursors.get(log) ?? 0) < treeSize) throw behind();
       return undefined;
     }
     const leafIndex = readU48(key, key.length - 6);
@@ -153,14 +156,16 @@ export class LeafIndex {
     const { storeId, logs } = this.#options;
     const stored = await store.get(STORE_KEY);
     if (this.#remake || stored === undefined || !equalBytes(stored, storeId)) {
-      await store.clear(STORE_KEY, Uint8Array.of(LEAF + 1));
+      await this.#remove(store, STORE_KEY, Uint8Array.of(LEAF + 1));
+      if (this.#stop.signal.aborted) return;
       await store.write([{ key: STORE_KEY, value: storeId }]);
       this.#remake = false;
     }
     for (const log of logs()) {
       const cursor = await store.get(cursorKey(log));
       const next = cursor === undefined ? 0 : cursor.length === 8 ? readU64(cursor, 0) : Number.POSITIVE_INFINITY;
-      if (next <= log.state.treeSize) this.#cursors.set(log, next);
+      // Of a deleted log there may be rows without a cursor, where forgetting it was interrupted.
+      if (next <= log.state.treeSize && log.definition.status !== 'deleted') this.#cursors.set(log, next);
       else await this.#clear(store, log);
     }
   }
@@ -172,8 +177,10 @@ export class LeafIndex {
       for (const log of this.#options.logs()) {
         const next = this.#cursors.get(log) ?? 0;
         if (log.definition.status === 'deleted') {
-          if (next > 0) await this.#clear(store, log);
-        } else if (next < log.state.treeSize) {
+          if (next === 0) continue;
+          idle = false;
+          await this.#clear(store, log);
+        } else if (next < log.state.treeSize && !this.#rests(log)) {
           idle = false;
           await this.#advance(store, log, next);
         }
@@ -184,24 +191,43 @@ export class LeafIndex {
   }
 
   async #advance(store: DerivedStore, log: Log, next: number): Promise<void> {
-    const hashes =
-      this.#takeFresh(log, next) ??
-      (await this.#options.reader.leafHashes(log, log.state, next, Math.min(log.state.treeSize, next + STEP)));
+    const hashes = this.#takeFresh(log, next) ?? (await this.#readHashes(log, next));
+    if (hashes === undefined) return;
     const rows: DerivedRow[] = hashes.map((hash, i) => ({ key: leafKey(log, hash, next + i), value: NOTHING }));
     rows.push({ key: cursorKey(log), value: u64(next + hashes.length) });
     await store.write(rows);
     this.#cursors.set(log, next + hashes.length);
   }
 
-  /** The leaf hashes of commits that follow on the cursor; all of them, at most `MAX_FRESH`. */
+  #rests(log: Log): boolean {
+    return (this.#unreadable.get(log) ?? 0) > this.#options.clock.monotonicMicros();
+  }
+
+  /** The next leaf hashes from tiles. A log that cannot be read stays behind for a while, and the others go on. */
+  async #readHashes(log: Log, next: number): Promise<LeafHash[] | undefined> {
+    const { reader, clock } = this.#options;
+    const { state } = log;
+    try {
+      return await reader.leafHashes(log, state, next, Math.min(state.treeSize, next + STEP));
+    } catch (error) {
+      this.#unreadable.set(log, clock.monotonicMicros() + RETRY_PAUSE * 1000);
+      this.#trouble(error);
+      return undefined;
+    }
+  }
+
+  /** The next leaf hashes of the commits that follow on the cursor. */
   #takeFresh(log: Log, next: number): readonly LeafHash[] | undefined {
     const fresh = this.#fresh.get(log);
     if (fresh === undefined || fresh.first > next) return undefined;
-    this.#fresh.delete(log);
-    this.#freshCount -= fresh.hashes.length;
     // The first of them may have been read from tiles already.
-    const rest = fresh.hashes.slice(next - fresh.first);
-    return rest.length === 0 ? undefined : rest;
+    const from = next - fresh.first;
+    const hashes = fresh.hashes.slice(from, from + STEP);
+    const rest = fresh.hashes.slice(from + STEP);
+    this.#freshCount -= fresh.hashes.length - rest.length;
+    if (rest.length === 0) this.#fresh.delete(log);
+    else this.#fresh.set(log, { first: next + hashes.length, hashes: rest });
+    return hashes.length === 0 ? undefined : hashes;
   }
 
   #dropFresh(): void {
@@ -211,10 +237,22 @@ export class LeafIndex {
 
   /** Forgets a log: cursor and leaves. */
   async #clear(store: DerivedStore, log: Log): Promise<void> {
-    const prefix = logPrefix(log);
-    await store.clear(cursorKey(log), concatBytes(cursorKey(log), Uint8Array.of(0)));
-    await store.clear(prefix, concatBytes(prefix, new Uint8Array(23).fill(255)));
+    // First of all: who looks while leaves are removed must not hear that they are not there.
     this.#cursors.set(log, 0);
+    const prefix = logPrefix(log);
+    await this.#remove(store, cursorKey(log), concatBytes(cursorKey(log), Uint8Array.of(0)));
+    await this.#remove(store, prefix, concatBytes(prefix, new Uint8Array(23).fill(255)));
+  }
+
+  /** Removes a range in steps, for a large one takes a while; ends early when the server closes. */
+  async #remove(store: DerivedStore, gte: Uint8Array, lt: Uint8Array): Promise<void> {
+    for (let from = gte; !this.#stop.signal.aborted; ) {
+      const last = (await store.keys(from, lt, STEP)).at(-1);
+      if (last === undefined) return;
+      const next = concatBytes(last, Uint8Array.of(0));
+      await store.clear(from, next);
+      from = next;
+    }
   }
 
   async #pause(): Promise<void> {

@@ -4,6 +4,7 @@ import type { LeafIndex } from '../../server/leaf-index.ts';
 import type { Log } from '../../server/log.ts';
 import type { DerivedStore } from '../../server/storage/derived.ts';
 import { MemoryDerivedStore } from '../../server/storage/derived-memory.ts';
+import { tileKey } from '../../server/storage/keys.ts';
 import { utf8 } from '../../tree/bytes.ts';
 import { leafHash } from '../../tree/hash.ts';
 import { settle } from '../support/manual-clock.ts';
@@ -33,6 +34,32 @@ const raw = async (run: Run, leaves: readonly string[]): Promise<Log> => {
 };
 const hashOf = (text: string): Uint8Array => leafHash(utf8(text));
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `leaf ${i}`);
+
+/** A store whose writes and removals wait, after they are done, while a test says so. */
+class SlowStore extends MemoryDerivedStore {
+  readonly written: number[] = [];
+  removals = 0;
+  gate: Promise<void> | undefined;
+  release: () => void = () => {};
+
+  hold(): void {
+    this.gate = new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+
+  override async write(rows: Parameters<DerivedStore['write']>[0]): Promise<void> {
+    await super.write(rows);
+    this.written.push(rows.length);
+    await this.gate;
+  }
+
+  override async clear(gte: Uint8Array, lt: Uint8Array): Promise<void> {
+    await super.clear(gte, lt);
+    this.removals++;
+    await this.gate;
+  }
+}
 
 /** A store whose writes fail while a test says so. */
 class FailingStore extends MemoryDerivedStore {
@@ -163,7 +190,103 @@ describe('the follower', () => {
   });
 });
 
+describe('the follower never keeps others from their turn for long', () => {
+  test('what it could not write for a while is written in steps', async () => {
+    const derived = new SlowStore();
+    const world = (await firstStart()).world;
+    const run = await restart(world, { openDerived: async () => derived });
+    const log = await raw(run, ['first']);
+    index(run).start();
+    await settle();
+    derived.hold();
+    const batch = (i: number): Promise<unknown> =>
+      run.server.sequencer.appendRaw({
+        log,
+        leaves: names(10_000).map((name) => utf8(`${i} ${name}`)),
+        source: 'x',
+        idempotencyKey: undefined,
+      });
+    for (let i = 0; i < 5; i++) await batch(i);
+    derived.release();
+    derived.gate = undefined;
+    await caughtUp(run);
+    expect(Math.max(...derived.written)).toBe(4097);
+    for (const i of [0, 4]) expect(await find(run, log, hashOf(`${i} leaf 9999`))).toBe((i + 1) * 10_000);
+    expect(await find(run, log, hashOf('5 leaf 0'))).toBe('absent');
+  });
+
+  test('a large log is forgotten in steps: nothing is called absent meanwhile, closing need not wait, the next start goes on', async () => {
+    const derived = new SlowStore();
+    const world = (await firstStart()).world;
+    const run = await restart(world, { openDerived: async () => derived });
+    index(run).start();
+    const log = await raw(run, names(10_000));
+    await caughtUp(run);
+    const rows = async (): Promise<number> =>
+      (await derived.keys(Uint8Array.of(2, 3), Uint8Array.of(2, 4), 100_000)).length;
+    expect(await rows()).toBe(10_000);
+    await run.server.freezeLog(log, 'x');
+    await run.server.publisher.publishDue();
+    await caughtUp(run);
+    derived.hold();
+    const found = names(10_000)
+      .filter((_, i) => i % 400 === 0)
+      .map((name) => find(run, log, hashOf(name)));
+    await run.server.deleteLog(log, 'x');
+    for (let i = 0; i < 10 && derived.removals < 2; i++) {
+      derived.release();
+      derived.hold();
+      await settle();
+    }
+    expect(await Promise.all(found)).not.toContain('absent');
+    expect(await rows()).toBe(10_000 - 4096);
+    for (const name of names(20)) expect(await find(run, log, hashOf(name))).not.toBe('absent');
+    const closed = run.server.close();
+    derived.release();
+    derived.gate = undefined;
+    await closed;
+    expect(await rows()).toBe(10_000 - 4096);
+    const again = await restart(run.world, { openDerived: async () => derived });
+    index(again).start();
+    await caughtUp(again);
+    expect(await rows()).toBe(0);
+    await again.server.close();
+  });
+});
+
 describe('damage', () => {
+  test('of one log keeps the others from nothing, and is looked at again later', async () => {
+    const run = await firstStart();
+    const damaged = await raw(run, names(300));
+    const fields = { kind: 'raw', publicReads: true, idPointer: null } as const;
+    const other = await run.server.createLog({ ...fields, name: 'other' }, 'x');
+    const key = tileKey(damaged.name, { level: 0, index: 0 });
+    const tile = (await run.world.rows.get(key)) as Uint8Array;
+    await run.world.rows.commit([{ key, value: tile.with(7, ((tile[7] as number) + 1) % 256) }]);
+    index(run).start();
+    await settle();
+    for (const text of ['a', 'b']) {
+      await run.server.sequencer.appendRaw({
+        log: other,
+        leaves: [utf8(text)],
+        source: 'x',
+        idempotencyKey: undefined,
+      });
+      await settle();
+      expect(await find(run, other, hashOf(text))).toBe(other.state.treeSize - 1);
+    }
+    expect(await find(run, other, hashOf('c'))).toBe('absent');
+    expect(await find(run, damaged, hashOf('leaf 5'))).toBe('index_behind');
+    // Once, not at every turn.
+    expect(run.damage.length).toBe(1);
+    await run.world.rows.commit([{ key, value: tile }]);
+    run.clock.advance(60_000);
+    await caughtUp(run);
+    expect(await find(run, damaged, hashOf('leaf 5'))).toBe(5);
+    expect(run.fatal).toEqual([]);
+    await run.server.close();
+  });
+
   test('an answer that the tree contradicts is not given: the index is made again', async () => {
     const run = await firstStart();
     index(run).start();
