@@ -18,21 +18,24 @@ export interface RetryLimits {
   readonly maxDelay: number;
 }
 
-/** Codes with which a server says that it is too busy or not ready, before it has stored anything. */
-const NOT_STORED = new Set(['pushback', 'not_ready', 'shutting_down', 'clock_unsafe']);
+/** Codes with which a server says that it is too busy, too full or not ready, before it has stored anything. */
+const NOT_STORED = new Set(['pushback', 'storage_full', 'not_ready', 'shutting_down', 'clock_unsafe']);
+
+/** Those of them after which an append is sent again that may be sent once only: they pass while the server goes on. */
+const TRY_AGAIN = new Set(['pushback', 'storage_full']);
 
 /** Answers that say something about the moment and not about the request. */
-const PASSING_STATUS = new Set([429, 502, 503, 504]);
+const PASSING_STATUS = new Set([429, 502, 503, 504, 507]);
 
 /** Whether the server has certainly stored nothing: it refused the request, or said so. */
 export function nothingStored({ status, problem }: ClientError): boolean {
   if (status === undefined) return false;
-  return status < 500 || (status === 503 && NOT_STORED.has(problem?.code ?? ''));
+  return status < 500 || ((status === 503 || status === 507) && NOT_STORED.has(problem?.code ?? ''));
 }
 
 /** Whether the next try may be better and does no harm. */
 export function mayRetry(error: ClientError, repeatable: Repeatable): boolean {
-  if (repeatable === 'once') return error.status === 503 && error.problem?.code === 'pushback';
+  if (repeatable === 'once') return nothingStored(error) && TRY_AGAIN.has(error.problem?.code ?? '');
   return error.code === 'unreachable' || (error.status !== undefined && PASSING_STATUS.has(error.status));
 }
 

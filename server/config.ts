@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { CLOCK_LIMITS } from './clock.ts';
+import type { MinFreeSpace } from './free-space.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { parseProxies } from './http/trusted-proxies.ts';
 import { PUBLISHER_INTERVALS } from './publisher.ts';
@@ -50,6 +51,14 @@ const originBase = z
     (text) => !text.endsWith('/') && !text.includes('://'),
     'is a name without scheme and final slash, such as example.com',
   );
+
+/** Bytes, or a share of the file system. */
+const minFreeSpace = z
+  .string()
+  .regex(/^(?:[0-9]{1,15}|[0-9]{1,2}%)$/, 'is neither bytes such as 1073741824 nor a share such as 10%')
+  .transform((text): NonNullable<MinFreeSpace> => {
+    return text.endsWith('%') ? { percent: Number(text.slice(0, -1)) } : { bytes: Number(text) };
+  });
 
 export interface Setting {
   readonly flag: string;
@@ -195,6 +204,13 @@ export const SETTINGS = {
     help: "LevelDB's write buffer, bytes; smaller ones only make tests harder; e.g. 4194304",
     fallback: '4194304',
     schema: whole(65_536, 16 * 1_048_576),
+  },
+  minFreeSpace: {
+    flag: 'min-free-space',
+    value: 'BYTES|N%',
+    help: 'free space below which appends answer 507, 0: never; e.g. 10% (default the larger of 5% and twice the write buffer)',
+    fallback: undefined,
+    schema: minFreeSpace,
   },
   logLevel: {
     flag: 'log-level',

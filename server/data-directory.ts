@@ -19,7 +19,7 @@ import { readChain } from './recovery.ts';
 import { createMasterFile, makePrivateDirectory, readMasterFile } from './secrets.ts';
 import type { DerivedStore } from './storage/derived.ts';
 import { openDerivedLevel } from './storage/derived-level.ts';
-import { isLevelFile, openLevelStore } from './storage/level.ts';
+import { DEFAULT_WRITE_BUFFER, isLevelFile, openLevelStore } from './storage/level.ts';
 import { StorageError, type Store } from './storage/store.ts';
 
 /** The layout of a data directory that this version reads and writes. */
@@ -51,6 +51,10 @@ export interface OpenDirectory {
   readonly masterSeed: Uint8Array;
   /** Opens what can be derived again from the store, or makes it. */
   readonly openDerived: () => Promise<DerivedStore>;
+  /** Where the database and the guard are. */
+  readonly paths: { readonly db: string; readonly guard: string };
+  /** LevelDB's write buffer in bytes. */
+  readonly writeBufferSize: number;
   /** Marks a first start as complete. */
   finish(): Promise<void>;
   close(): Promise<void>;
@@ -138,6 +142,8 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
         storeId: content.storeId,
         masterSeed,
         openDerived: () => openDerivedLevel(join(path, 'derived', 'by-hash')),
+        paths: { db: dbPath, guard: guardPath },
+        writeBufferSize: options.writeBufferSize ?? DEFAULT_WRITE_BUFFER,
         finish: () => writeFormat(path),
         close: async () => {
           await store.close();
@@ -257,7 +263,9 @@ async function openStore(path: string, create: boolean, { writeBufferSize }: Dat
     });
   } catch (error) {
     if (error instanceof StorageError) {
-      throw new ExitError(error.code === 'locked' ? EXIT.inUse : EXIT.refused, error.message, { cause: error });
+      const { code } = error;
+      const exitCode = code === 'locked' ? EXIT.inUse : code === 'failing' ? EXIT.failStop : EXIT.refused;
+      throw new ExitError(exitCode, error.message, { cause: error });
     }
     throw error;
   }

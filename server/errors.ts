@@ -35,6 +35,7 @@ export type ServerErrorCode =
   | 'id_erased'
   // what the server can't do now
   | 'pushback'
+  | 'storage_full'
   | 'shutting_down'
   | 'not_ready'
   | 'clock_unsafe'

@@ -11,6 +11,7 @@ import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock
 import { type ChainEnd, Committer, type Transaction } from './committer.ts';
 import { appendSystemEvent, type EntrySources, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
 import { ServerError } from './errors.ts';
+import type { Room, SpaceReport } from './free-space.ts';
 import type { Guard } from './guard.ts';
 import { listHeads } from './heads.ts';
 import { LeafIndex } from './leaf-index.ts';
@@ -27,7 +28,7 @@ import {
 import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
 import { Publisher, type PublisherIntervals } from './publisher.ts';
 import { type KeyRing, makeKeyRing } from './secrets.ts';
-import { Sequencer, type SequencerLimits } from './sequencer.ts';
+import { CHANGE_COST, Sequencer, type SequencerLimits } from './sequencer.ts';
 import type { DerivedStore } from './storage/derived.ts';
 import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
@@ -43,6 +44,8 @@ export interface Observer {
   onClockAlarm?(alarm: ClockAlarm): void;
   /** The by-hash index cannot be opened or written. */
   onIndexTrouble?(error: unknown): void;
+  /** There is too little free space to take anything, or enough again. */
+  onFreeSpace?(report: SpaceReport): void;
 }
 
 export interface LogServerOptions {
@@ -55,6 +58,8 @@ export interface LogServerOptions {
   /** An admin key that holds as long as the process runs. */
   readonly adminKey?: string;
   readonly observer?: Observer;
+  /** Whether there is room for what clients send; without it, always. */
+  readonly room?: Room;
   /** The process must stop: a write failed, or what is stored is not what was promised. Called once. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -133,6 +138,7 @@ export class LogServer {
       committer: new Committer(store, guard, recovered.end),
       clock: this.entryClock,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...(options.room === undefined ? {} : { room: options.room }),
       readEntries: (log, leafIndexes) => readEntries(this.#entrySources, log, log.state, leafIndexes),
       readLeafHashes: (log, from, to) => this.reader.leafHashes(log, log.state, from, to),
       onDamage,
@@ -218,7 +224,8 @@ export class LogServer {
   }
 
   /**
-   * Creates a log with its signed head of size 0, in one commit. Throws ServerError `bad_log_name`, `log_exists`, `clock_unsafe`.
+   * Creates a log with its signed head of size 0, in one commit. Throws ServerError `bad_log_name`, `log_exists`, `clock_unsafe`,
+   * `storage_full`.
    */
   createLog(fields: NewLog, by: string): Promise<Log> {
     checkLogName(fields.name);
@@ -235,7 +242,7 @@ export class LogServer {
       const log = this.#addLog(transaction, fields, now);
       this.#record(transaction, { action: 'log.created', by, ...describe(log.definition) }, now);
       return log;
-    });
+    }, CHANGE_COST);
   }
 
   /** Changes settings of a log. Throws ServerError `forbidden`, `log_deleted`. */
@@ -254,7 +261,7 @@ export class LogServer {
     this.#sweeper.deleted(log);
   }
 
-  /** Creates an API key; the text is returned here and kept nowhere. Throws ServerError `no_such_entry` for an unknown log. */
+  /** Creates an API key; the text is returned here and kept nowhere. Throws ServerError `bad_parameter` for an unknown log, `storage_full`. */
   createKey(fields: NewKey, by: string): Promise<{ readonly key: ApiKey; readonly text: string }> {
     return this.sequencer.change((transaction, now) => {
       const log = fields.log === null ? undefined : this.#logs.get(fields.log);
@@ -262,7 +269,7 @@ export class LogServer {
         throw new ServerError('bad_parameter', `there is no log ${fields.log}`);
       }
       return this.#addKey(transaction, fields, by, now);
-    });
+    }, CHANGE_COST);
   }
 
   /** Revokes an API key: refused from the moment this resolves, and for ever. Throws ServerError `no_such_key`. */

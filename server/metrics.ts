@@ -68,16 +68,7 @@ export class Metrics {
       labelNames: ['kind'],
       registers,
     });
-    const gauge = (name: string, help: string, value: () => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value());
-        },
-      });
-    };
+    const gauge = this.gauge.bind(this);
     gauge('indelible_logs', 'Logs on this server.', () => read().logs);
     gauge('indelible_entries', 'Entries in all logs.', () => read().entries);
     gauge('indelible_unsigned_entries', 'Durable entries that no signed head covers yet.', () => read().unsigned);
@@ -90,6 +81,18 @@ export class Metrics {
     gauge('indelible_clock_unsafe', '1 while nothing is appended or signed because of the clock.', () =>
       read().clockUnsafe ? 1 : 0,
     );
+  }
+
+  /** Something that is measured at each scrape. */
+  gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(value());
+      },
+    });
   }
 
   get contentType(): string {

@@ -5,6 +5,7 @@ import { type Logger, pino } from 'pino';
 import { type ClockAlarm, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { EXIT, ExitError } from './errors.ts';
+import type { SpaceReport } from './free-space.ts';
 import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { FailedLogins } from './http/failed-logins.ts';
@@ -71,6 +72,7 @@ export async function runServer(
       path: config.dataDir,
       checkInode: config.guardInode === 'on',
       writeBufferSize: config.writeBuffer,
+      minFreeSpace: config.minFreeSpace,
       ...(config.guard === undefined ? {} : { guardPath: config.guard }),
       ...(config.masterSeed === undefined ? {} : { masterSeed: config.masterSeed }),
     },
@@ -92,6 +94,8 @@ export async function runServer(
           metrics.clockAlarm(alarm);
           logger.warn({ alarm: 'clock', ...alarm }, clockText(alarm));
         },
+        onFreeSpace: (report) =>
+          logger[report.full ? 'error' : 'warn']({ alarm: 'free-space', ...report }, spaceText(report)),
       },
       onFatal,
     },
@@ -99,6 +103,15 @@ export async function runServer(
     await http.close(0);
     throw error;
   });
+  const { space } = started;
+  metrics.gauge(
+    'indelible_free_bytes',
+    'Free bytes of the file system that is nearest to its watermark; -1 where it does not say.',
+    () => space.report.free ?? -1,
+  );
+  metrics.gauge('indelible_storage_full', '1 while appends answer 507 because there is too little free space.', () =>
+    space.report.full ? 1 : 0,
+  );
   if (started.first !== undefined) onFirstStart(http.url, started);
   if (started.adopted) logger.warn('adopted one commit that was durable but never acknowledged');
   const limits = {
@@ -190,6 +203,12 @@ function clockText({ kind, step }: ClockAlarm): string {
   return kind === 'forward_step'
     ? `the wall clock jumped ${seconds} s forward; followed`
     : `the wall clock is ${seconds} s behind; ignored`;
+}
+
+function spaceText({ path, free, minimum, full, error }: SpaceReport): string {
+  if (!full) return `there is room on the file system of ${path} again (${free} bytes): appends are accepted`;
+  const why = error ?? `${free} bytes are free, ${minimum} must stay`;
+  return `appends are refused (507) until there is more room on the file system of ${path}: ${why}`;
 }
 
 function observe({

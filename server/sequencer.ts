@@ -15,6 +15,7 @@ import { buildRawAppend, type RawAppended, type RawAppendRequest, wantedRawId } 
 import type { EntryClock } from './clock.ts';
 import { type Committer, Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
+import type { Room } from './free-space.ts';
 import type { Answer, Group } from './group.ts';
 import type { Log } from './log.ts';
 import { readUsedIds, type UsedIdSources, type WantedId } from './used-ids.ts';
@@ -41,15 +42,24 @@ export interface SequencerOptions extends UsedIdSources {
   readonly committer: Committer;
   readonly clock: EntryClock;
   readonly limits?: SequencerLimits;
+  /** Asked before anything is taken that adds to the store at a client's wish; without it, there is always room. */
+  readonly room?: Room;
   /** A commit failed: stop the process. Called once. */
   readonly onFatal: (error: unknown) => void;
   /** After each commit, with the logs that it touched and the hashes of what it appended to each. */
   readonly onCommit?: (appended: ReadonlyMap<Log, readonly LeafHash[]>) => void;
 }
 
+/** Bytes of rows that an entry costs beside its own: salt, header, keys, leaf, tile, id row. */
+const ENTRY_COST = 1024;
+/** The same for a change that adds a row or two at a client's wish, such as a log or an API key, its event included. */
+export const CHANGE_COST = 4096;
+
 interface Job {
   readonly entries: number;
   readonly bytes: number;
+  /** Bytes that it adds to the store at a client's wish; 0 for what must go on while the disk is nearly full. */
+  readonly cost: number;
   /** Ids to look up first. */
   readonly ids: readonly WantedId[];
   /** Puts the job's part into the group's transaction, or throws and has changed nothing. Returns how to answer once durable. */
@@ -78,8 +88,8 @@ export class Sequencer {
   }
 
   /**
-   * Appends events; resolves when all are durable. Rejects with ServerError: `pushback`, `log_frozen`, `clock_unsafe`, `id_conflict`,
-   * `outcome_unknown`, `shutting_down`, `damaged`; but for `outcome_unknown` nothing of the request was stored.
+   * Appends events; resolves when all are durable. Rejects with ServerError: `pushback`, `storage_full`, `log_frozen`, `clock_unsafe`,
+   * `id_conflict`, `outcome_unknown`, `shutting_down`, `damaged`; but for `outcome_unknown` nothing of the request was stored.
    */
   append(request: AppendRequest): Promise<Appended[]> {
     const ids = wantedIds(request);
@@ -89,6 +99,7 @@ export class Sequencer {
       this.#submit({
         entries: request.events.length,
         bytes,
+        cost: bytes + request.events.length * ENTRY_COST,
         ids: ids.filter((id) => id !== undefined),
         build: (group) => buildAppend(request, ids, group, resolve, reject),
         reject,
@@ -105,6 +116,7 @@ export class Sequencer {
       this.#submit({
         entries: request.leaves.length,
         bytes,
+        cost: bytes + request.leaves.length * ENTRY_COST,
         ids: id === undefined ? [] : [id],
         build: (group) => buildRawAppend(request, id, group, resolve, reject),
         reject,
@@ -114,13 +126,15 @@ export class Sequencer {
 
   /**
    * Takes part in the next commit with anything else: heads, keys, logs. `build` runs at once, must check before it changes the
-   * transaction, and may throw to be refused. Resolves with its result when that is durable.
+   * transaction, and may throw to be refused. Resolves with its result when that is durable. `cost` is CHANGE_COST for what is
+   * refused (`storage_full`) while the disk is nearly full; heads, revocations and the like go on then, and cost nothing here.
    */
-  change<T>(build: (transaction: Transaction, now: number) => T): Promise<T> {
+  change<T>(build: (transaction: Transaction, now: number) => T, cost = 0): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#submit({
         entries: 0,
         bytes: 0,
+        cost,
         ids: [],
         build: ({ transaction, now }) => {
           const result = build(transaction, now ?? this.#options.clock.estimate());
@@ -172,6 +186,12 @@ export class Sequencer {
       );
       return;
     }
+    try {
+      if (job.cost > 0) this.#options.room?.take(job.cost);
+    } catch (error) {
+      job.reject(error);
+      return;
+    }
     this.#pool.push(job);
     this.#pendingEntries += job.entries;
     this.#pendingBytes += job.bytes;
@@ -193,6 +213,7 @@ export class Sequencer {
       for (const job of jobs) {
         this.#pendingEntries -= job.entries;
         this.#pendingBytes -= job.bytes;
+        if (job.cost > 0) this.#options.room?.release(job.cost);
       }
     }
     this.#running = undefined;

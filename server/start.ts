@@ -2,6 +2,7 @@
 import { type Clock, systemClock } from './clock.ts';
 import { type DataDirectoryOptions, type OpenDirectory, openDataDirectory } from './data-directory.ts';
 import { EXIT, ExitError, ServerError } from './errors.ts';
+import { FreeSpace, type MinFreeSpace, placesOf } from './free-space.ts';
 import { type Guard, GuardError } from './guard.ts';
 import { type Backing, type FirstStart, LogServer, type LogServerOptions } from './log-server.ts';
 import { recover } from './recovery.ts';
@@ -35,6 +36,8 @@ export interface StartedServer {
   readonly first: FirstStart | undefined;
   /** Whether a durable commit that was never acknowledged has been adopted. */
   readonly adopted: boolean;
+  /** What is known of the free space. */
+  readonly space: FreeSpace;
   close(): Promise<void>;
 }
 
@@ -52,11 +55,11 @@ export function asExitError(error: unknown): unknown {
 
 /** Opens a data directory and the server in it; makes both on a first start. Throws ExitError 70, 75 or 78. */
 export async function startLogServer(
-  directory: DataDirectoryOptions,
+  directory: DataDirectoryOptions & { readonly minFreeSpace?: MinFreeSpace },
   options: LogServerOptions,
 ): Promise<StartedServer> {
   try {
-    return await startIn(await openDataDirectory(directory), options);
+    return await startIn(await openDataDirectory(directory), directory.minFreeSpace, options);
   } catch (error) {
     throw asExitError(error);
   }
@@ -86,28 +89,40 @@ async function watchOwner(
   }
 }
 
-async function startIn(opened: OpenDirectory, options: LogServerOptions): Promise<StartedServer> {
+async function startIn(
+  opened: OpenDirectory,
+  minFreeSpace: MinFreeSpace,
+  given: LogServerOptions,
+): Promise<StartedServer> {
+  const clock = given.clock ?? systemClock;
+  const space = await FreeSpace.open({
+    places: placesOf(opened.paths, opened.writeBufferSize, minFreeSpace),
+    clock,
+    onChange: (report) => given.observer?.onFreeSpace?.(report),
+  });
+  const options = { ...given, room: space };
   try {
     const { server, first, adopted } = opened.firstStart
       ? { ...(await createLogServer(opened, options)), adopted: false }
       : { ...(await openLogServer(opened, opened.content.slots, options)), first: undefined };
     await opened.finish();
     const stop = new AbortController();
-    const watch = watchOwner(opened.guard, options.clock ?? systemClock, stop.signal, (error) =>
-      server.sequencer.fail(error),
-    );
+    const watch = watchOwner(opened.guard, clock, stop.signal, (error) => server.sequencer.fail(error));
     return {
       server,
       first,
       adopted,
+      space,
       close: async () => {
         stop.abort();
         await watch;
         await server.close();
+        space.close();
         await opened.close();
       },
     };
   } catch (error) {
+    space.close();
     await opened.close();
     throw error;
   }

@@ -56,6 +56,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   integer_out_of_range: [400, 'Integer out of range'],
   number_out_of_range: [400, 'Number out of range'],
   pushback: [503, 'Too busy'],
+  storage_full: [507, 'Storage nearly full'],
   shutting_down: [503, 'Shutting down'],
   not_ready: [503, 'Not ready'],
   clock_unsafe: [503, 'Clock unsafe'],
@@ -69,6 +70,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
 /** Seconds after which a client should come back, for what passes by itself. */
 const RETRY_AFTER: Partial<Record<Code, string>> = {
   pushback: '1',
+  storage_full: '10',
   shutting_down: '5',
   not_ready: '1',
   not_signed_yet: '1',

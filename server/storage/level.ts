@@ -24,7 +24,8 @@ export function isLevelFile(name: string): boolean {
   return /^(?:CURRENT|LOCK|LOG(?:\.old)?|MANIFEST-[0-9]+|[0-9]+\.(?:log|ldb|sst|dbtmp))$/.test(name);
 }
 
-const DEFAULT_WRITE_BUFFER = 4 * 1024 * 1024;
+/** Bytes of the write buffer unless told otherwise. */
+export const DEFAULT_WRITE_BUFFER = 4 * 1024 * 1024;
 
 /** The engine hands out Node buffers; the contract says plain bytes. */
 function bytes(value: Uint8Array): Uint8Array {
@@ -94,7 +95,10 @@ function reason(error: unknown): string {
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
-/** Opens the database. Throws a StorageError: `locked` if another process has it, `unreadable` otherwise. */
+/** What the C library says to ENOSPC, EDQUOT, EROFS and EIO; LevelDB passes on nothing else. */
+const DISK_FAILS = /No space left on device|Disk quota exceeded|Read-only file system|Input\/output error/;
+
+/** Opens the database. Throws a StorageError: `locked` if another process has it, `failing` without room, `unreadable` otherwise. */
 export async function openLevelStore({ path, createIfMissing, writeBufferSize }: LevelOptions): Promise<Store> {
   checkLogFiles(path);
   const db = new Level<string, Uint8Array>(path, {
@@ -115,7 +119,8 @@ export async function openLevelStore({ path, createIfMissing, writeBufferSize }:
     if (cause?.code === 'LEVEL_LOCKED') {
       throw new StorageError('locked', `another process has the database ${path} open`, { cause: error });
     }
-    throw new StorageError('unreadable', `cannot open the database ${path}: ${reason(error)}`, { cause: error });
+    const code = DISK_FAILS.test(reason(error)) ? 'failing' : 'unreadable';
+    throw new StorageError(code, `cannot open the database ${path}: ${reason(error)}`, { cause: error });
   }
   return new LevelStore(db);
 }

@@ -45,6 +45,8 @@ export interface Store {
 export type StorageErrorCode =
   /** Another process has the database open. */
   | 'locked'
+  /** The disk has no room or fails: nothing is said against what is stored. */
+  | 'failing'
   /** The engine cannot open or read what is there. */
   | 'unreadable'
   /** A commit failed: its writes may or may not be durable. */

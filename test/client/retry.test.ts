@@ -40,6 +40,7 @@ describe('an append whose events have ids', () => {
     ['a connection that broke after it was stored', DROP_AFTER],
     ['503 pushback', reply(503, 'pushback')],
     ['503 outcome_unknown', reply(503, 'outcome_unknown')],
+    ['507 storage_full', reply(507, 'storage_full')],
     ['429', reply(429, 'slow_down')],
     ['502 from a proxy', { kind: 'reply', reply: { status: 502, body: '<html>' } }],
   ])('is repeated after %s, and stored once', async (_what, fault) => {
@@ -87,7 +88,18 @@ describe('an append that would be stored twice', () => {
     expect([log.entries.length, waits[0]]).toEqual([1, 3000]);
   });
 
+  test('is repeated after 507 storage_full, and is known not to be stored if that stays so', async () => {
+    const { log, client } = setUp({ retries: { attempts: 2 } });
+    log.faults.push(reply(507, 'storage_full', { 'retry-after': '10' }));
+    await client.append(WITH_ID);
+    expect(log.entries).toHaveLength(1);
+    log.faults.push(reply(507, 'storage_full'), reply(507, 'storage_full'));
+    expect(await codeOfAsync(() => client.append(WITH_ID))).toBe('http');
+    expect(log.entries).toHaveLength(1);
+  });
+
   test.each<[string, Fault, string]>([
+    ['507 of a proxy', { kind: 'reply', reply: { status: 507, body: 'full' } }, 'outcome_unknown'],
     ['a broken connection', DROP_AFTER, 'outcome_unknown'],
     ['503 outcome_unknown', reply(503, 'outcome_unknown'), 'outcome_unknown'],
     ['503 of a proxy', { kind: 'reply', reply: { status: 503, body: 'busy' } }, 'outcome_unknown'],
