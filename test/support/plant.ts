@@ -67,3 +67,23 @@ export const COPY_ACCEPTED: readonly Bug[] = [
     replacement: 'false && found.inode',
   },
 ];
+
+/** Takes what clients send however little room there is. */
+export const NO_WATERMARK: readonly Bug[] = [
+  {
+    file: 'server/free-space.js',
+    text: 'if (this.report.full || counted > this.#headroom) {',
+    replacement: 'if (false) {',
+  },
+];
+
+/** Says that a commit failed, and goes on with the next one, as LevelDB itself would. */
+export const FAILURE_FORGOTTEN: readonly Bug[] = [
+  { file: 'server/storage/level.js', text: 'if (this.#failure !== undefined)', replacement: 'if (false)' },
+  {
+    file: 'server/sequencer.js',
+    text: 'this.fail(error);\n                for (const job of jobs)\n                    job.reject(this.#failure);\n                break;',
+    replacement:
+      "for (const job of jobs) job.reject(new ServerError('outcome_unknown', 'a commit failed', { cause: error }));",
+  },
+];

@@ -1,0 +1,295 @@
+/**
+ * A small disk that fills up under load and is freed again. Two ways: slowly, so that the watermark must stop the appends in time
+ * and let them go on later in the same process; and at one stroke by somebody else's file, so that writes really fail. The
+ * oracle is kept on the client's side (expected.ts).
+ */
+import { join } from 'node:path';
+import { seededRandom } from '../support/random.ts';
+import { SmallDisk } from '../support/small-disk.ts';
+import { type Exit, ServerProcess } from '../support/spawn-server.ts';
+import { ExpectedLog, Load, pause, type Sent } from './expected.ts';
+
+const MIB = 1_048_576;
+
+export interface DiskFullRun {
+  /** MiB of the disk. */
+  readonly size: number;
+  /** How often it fills up. */
+  readonly cycles: number;
+  readonly seed: number;
+  readonly build?: string;
+}
+
+export interface DiskFullReport {
+  readonly seed: number;
+  readonly acknowledged: number;
+  readonly checkpoints: number;
+  /** Appends that were answered 507. */
+  readonly refused: number;
+  /** Servers that stopped with exit code 70. */
+  readonly failStops: number;
+  /** Starts that were refused for want of room. */
+  readonly refusedStarts: number;
+  readonly violations: readonly string[];
+}
+
+/** Time for the server to see that the disk filled up or was freed, in milliseconds. */
+const NOTICE = 30_000;
+
+class Run {
+  readonly disk: SmallDisk;
+  readonly expected = new ExpectedLog();
+  readonly random: () => number;
+  readonly #options: DiskFullRun;
+  failStops = 0;
+  refusedStarts = 0;
+  #next = 0;
+
+  constructor(options: DiskFullRun) {
+    const disk = SmallDisk.make(options.size);
+    if (disk === undefined) throw new Error('only root can mount a small disk');
+    this.disk = disk;
+    this.#options = options;
+    this.random = seededRandom(options.seed);
+  }
+
+  start(): Promise<ServerProcess> {
+    const { build } = this.#options;
+    return ServerProcess.start({
+      dataDir: join(this.disk.path, 'data'),
+      flags: ['--interval', '50', '--log-level', 'warn'],
+      ...(build === undefined ? {} : { build }),
+    });
+  }
+
+  /** Starts where there is room; a refusal is a violation. */
+  async restart(): Promise<ServerProcess | undefined> {
+    const server = await this.start();
+    if (server.url !== '') return server;
+    const { code, signal } = await server.exited;
+    this.violation(`the server did not start again (${code ?? signal}): ${server.stderr.trim()}`);
+    return undefined;
+  }
+
+  violation(text: string): void {
+    this.expected.violations.push(text);
+  }
+
+  get failed(): boolean {
+    return this.expected.violations.length > 0;
+  }
+
+  /** Events of 1 to 6 KiB that do not compress well; some in batches. */
+  load(server: ServerProcess): Load {
+    const make = (): Sent => {
+      const id = `${this.#options.seed}-${this.#next++}`;
+      const words = Array.from({ length: 64 + Math.floor(this.random() * 320) }, () =>
+        Math.floor(this.random() * 2 ** 48).toString(36),
+      );
+      return { id, text: JSON.stringify({ id, words: words.join(' ') }) };
+    };
+    return new Load(server, this.expected, (client) =>
+      Array.from({ length: client % 4 === 0 ? 1 + Math.floor(this.random() * 30) : 1 }, make),
+    );
+  }
+
+  count(status: number): number {
+    return this.expected.statuses.get(status) ?? 0;
+  }
+
+  /** Waits until there are more answers of that status; says whether they came while the server ran. */
+  async more(server: ServerProcess, status: number, answers: number): Promise<boolean> {
+    const goal = this.count(status) + answers;
+    for (const end = Date.now() + NOTICE; Date.now() < end && this.count(status) < goal; ) {
+      if (server.child.exitCode !== null || server.child.signalCode !== null) return false;
+      await pause(20);
+    }
+    return this.count(status) >= goal;
+  }
+
+  /** All that was promised, now and once more after a restart; ends the server. */
+  async finish(server: ServerProcess, signal: NodeJS.Signals): Promise<void> {
+    await this.checkAll(server);
+    await server.stop(signal);
+    const again = this.failed ? undefined : await this.restart();
+    if (again === undefined) return;
+    await this.checkAll(again);
+    await again.stop('SIGTERM');
+  }
+
+  async checkAll(server: ServerProcess): Promise<void> {
+    const { expected } = this;
+    try {
+      await expected.settle(server.url);
+      await expected.check(server);
+      if (!this.failed) await expected.checkEvents(server);
+    } catch (error) {
+      this.violation(`the server stopped by itself: ${String(error)} ${server.stderr.trim()}`);
+    }
+  }
+
+  report(): DiskFullReport {
+    const { acknowledged, heads, violations } = this.expected;
+    return {
+      seed: this.#options.seed,
+      acknowledged: acknowledged.size,
+      checkpoints: heads.size,
+      refused: this.count(507),
+      failStops: this.failStops,
+      refusedStarts: this.refusedStarts,
+      violations,
+    };
+  }
+}
+
+/**
+ * Fills the disk by load, frees a part of it, and so on: one server from beginning to end, then killed and started again. Half of
+ * the disk is somebody else's at first, so that LevelDB has room for its compactions at the end (brimRun is for the other case).
+ */
+export async function watermarkRun(options: DiskFullRun): Promise<DiskFullReport> {
+  const run = new Run(options);
+  const { disk, expected } = run;
+  try {
+    const part = Math.floor((options.size * MIB) / 2 / options.cycles);
+    disk.occupy(part * options.cycles);
+    const server = await run.start();
+    await expected.meet(server);
+    const key = await makeKey(server);
+    const load = run.load(server);
+    for (let left = options.cycles; left > 0 && !run.failed; left--) {
+      if (!(await run.more(server, 507, 20))) run.violation('a full disk, and no append was answered 507');
+      else if (left === options.cycles) await checkFull(run, server, key);
+      disk.occupy(part * (left - 1));
+      if (!(await run.more(server, 200, 20))) run.violation('there is room again, and no append was accepted');
+    }
+    await load.stop();
+    if (server.child.exitCode !== null)
+      run.violation(`the server stopped (${server.child.exitCode}): ${server.stderr}`);
+    else await run.finish(server, 'SIGKILL');
+  } finally {
+    disk.remove();
+  }
+  return run.report();
+}
+
+/**
+ * The whole disk is the server's, and it is too small for LevelDB to tidy up in: compactions run out of room, and the server stops
+ * with 70 at its next write, again at each start. A larger disk, and everything is there.
+ */
+export async function brimRun(options: DiskFullRun): Promise<DiskFullReport> {
+  const run = new Run(options);
+  const { disk, expected } = run;
+  try {
+    for (let cycle = 0; cycle < options.cycles && !run.failed; cycle++) {
+      const server = await run.start();
+      if (server.url === '') {
+        if ((await server.exited).code === 70) run.refusedStarts++;
+        else run.violation(`the server did not start: ${server.stderr.trim()}`);
+        continue;
+      }
+      if (cycle === 0) await expected.meet(server);
+      const load = run.load(server);
+      const exit = await Promise.race([server.exited, pause(4000)]);
+      if (exit === undefined) await server.stop('SIGKILL');
+      else if ((exit as Exit).code === 70) run.failStops++;
+      else run.violation(`the server ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
+      await load.stop();
+    }
+    disk.grow(4 * options.size);
+    const server = run.failed ? undefined : await run.restart();
+    if (server !== undefined) {
+      if ((await expected.send(server.url, [{ id: 'more', text: '{"id":"more"}' }])) !== 200)
+        run.violation('a larger disk, and no append was accepted');
+      await run.finish(server, 'SIGKILL');
+    }
+  } finally {
+    disk.remove();
+  }
+  return run.report();
+}
+
+async function makeKey(server: ServerProcess): Promise<string> {
+  const reply = await server.fetch('/admin/keys', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'k', scope: 'read' }),
+  });
+  return reply.status === 201 ? ((await reply.json()) as { id: string }).id : String(reply.status);
+}
+
+/** What must and must not go on while there is no room: a new key is refused, an old one is revoked, what is durable is signed. */
+async function checkFull(run: Run, server: ServerProcess, key: string): Promise<void> {
+  const made = await makeKey(server);
+  if (made !== '507') run.violation(`a key on a full disk: ${made}`);
+  const revoked = await server.fetch(`/admin/keys/${key}`, { method: 'DELETE' });
+  if (revoked.status !== 200) run.violation(`a key could not be revoked on a full disk: ${revoked.status}`);
+  const deadline = Date.now() + NOTICE;
+  while (!/^indelible_storage_full 1$/m.test(await (await server.fetch('/metrics')).text())) {
+    if (Date.now() > deadline) {
+      run.violation('no metric says that the disk is full');
+      return;
+    }
+    await pause(50);
+  }
+  let needed = 0;
+  for (const { leafIndex } of run.expected.acknowledged.values()) needed = Math.max(needed, leafIndex + 1);
+  while ((await run.expected.see(server)).treeSize < needed) {
+    if (Date.now() > deadline) {
+      run.violation('what is durable gets no signed head on a full disk');
+      return;
+    }
+  }
+}
+
+/**
+ * Somebody else fills the disk at one stroke under load, again and again: writes fail, the server stops with 70, a start without
+ * room is refused with 70, and one with room has everything. Every third time the room comes back while the server still stops.
+ */
+export async function strokeRun(options: DiskFullRun): Promise<DiskFullReport> {
+  const run = new Run(options);
+  const { disk, expected, random } = run;
+  try {
+    let server: ServerProcess | undefined = await run.start();
+    await expected.meet(server);
+    for (let cycle = 0; cycle < options.cycles && server !== undefined && !run.failed; cycle++) {
+      const load = run.load(server);
+      await pause(100 + random() * 300);
+      disk.occupy(options.size * MIB);
+      const early = cycle % 3 === 2;
+      if (early) {
+        await pause(random() * 200);
+        disk.occupy(0);
+      }
+      const exit = await Promise.race([server.exited, pause(early ? 1500 : 3000)]);
+      // Where no write fell into the gap, the watermark has held, and it is killed as it stands.
+      if (exit === undefined) await server.stop('SIGKILL');
+      else if ((exit as Exit).code === 70) run.failStops++;
+      else run.violation(`the server ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
+      await load.stop();
+      if (!early) await tryWithoutRoom(run);
+      disk.occupy(0);
+      server = run.failed ? undefined : await run.restart();
+      if (server !== undefined) await run.checkAll(server);
+    }
+    if (server !== undefined && !run.failed) await run.finish(server, 'SIGTERM');
+  } finally {
+    disk.remove();
+  }
+  return run.report();
+}
+
+/** Starts on a full disk: each either stops with 70 and says why, or runs; nothing may get worse by it. */
+async function tryWithoutRoom(run: Run): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    run.disk.occupy(2 ** 40);
+    const server = await run.start();
+    const exit = await Promise.race([server.exited, pause(300)]);
+    if (exit === undefined) {
+      await server.stop('SIGKILL');
+    } else if ((exit as Exit).code === 70 && /no space left|ENOSPC/i.test(server.stderr)) {
+      run.refusedStarts++;
+    } else {
+      run.violation(`a start on a full disk ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
+    }
+  }
+}
