@@ -10,6 +10,7 @@ import { eventKey } from './storage/keys.ts';
 import { type EventRow, encodeEventRow, parseEventRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
 import type { TreeReader } from './tree-reader.ts';
+import { getEach } from './watched-store.ts';
 
 /** An entry as it is stored: what the leaf says, and what stands beside it. */
 export interface StoredEntry extends EventRow {
@@ -69,12 +70,17 @@ export async function readEntries(
   state: LogState,
   leafIndexes: readonly number[],
 ): Promise<(StoredEntry | ServerError)[]> {
-  const rows = await store.getMany(leafIndexes.map((leafIndex) => eventKey(log.name, leafIndex)));
+  const rows = await getEach(
+    store,
+    leafIndexes.map((leafIndex) => eventKey(log.name, leafIndex)),
+  );
   const entries: (StoredEntry | ServerError)[] = [];
   for (const [i, leafIndex] of leafIndexes.entries()) {
     try {
+      const row = rows[i];
+      if (row instanceof ServerError) throw row;
       const [leaf] = await reader.leaves(log, state, leafIndex, leafIndex + 1);
-      entries.push(checkEntry(log, leafIndex, leaf as Uint8Array, rows[i]));
+      entries.push(checkEntry(log, leafIndex, leaf as Uint8Array, row));
     } catch (error) {
       const message = `log ${log.name}: entry ${leafIndex} is damaged: ${(error as Error).message}`;
       onDamage(message);

@@ -59,6 +59,8 @@ export interface FreeSpaceOptions {
 const INTERVAL = 1000;
 /** A byte of a row is written to the log file and then to a table, and the first copy goes only after the second is there. */
 const COPIES = 2;
+/** Cost of a request that should fit; where it does not, the disk is called full, instead of taking some requests and others not. */
+const SMALL = 1_048_576;
 /** Full until there is this share of the minimum above it, so that the answer does not change with every file that comes or goes. */
 const HYSTERESIS = 1 / 8;
 /** The guard is overwritten in place; file systems that copy on write want a little room for that, and no share of the disk. */
@@ -93,6 +95,8 @@ export class FreeSpace implements Room {
   #pending = 0;
   /** Written since the last look began. */
   #written = 0;
+  /** Something small was refused since the last look. */
+  #crowded = false;
   #report: SpaceReport | undefined;
   #looking: Promise<void> | undefined;
 
@@ -119,6 +123,7 @@ export class FreeSpace implements Room {
     // Near the watermark the last look is soon too old; what it cost to look again is a few microseconds of another thread.
     if (counted > this.#headroom / 2) void this.#look();
     if (this.report.full || counted > this.#headroom) {
+      if (cost <= SMALL) this.#crowded = true;
       throw new ServerError(
         'storage_full',
         'the disk of the server is nearly full; nothing was stored, send it again when there is room',
@@ -164,7 +169,8 @@ export class FreeSpace implements Room {
     this.#written -= seen;
     const { headroom, ...rest } = worst;
     const before = this.#report?.full ?? false;
-    const full = before ? headroom < rest.minimum * HYSTERESIS : headroom < 0;
+    const full = headroom < (before ? rest.minimum * HYSTERESIS : this.#crowded ? SMALL : 0);
+    this.#crowded = false;
     this.#headroom = headroom;
     this.#report = { ...rest, full };
     if (full !== before) this.#options.onChange?.(this.#report);

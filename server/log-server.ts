@@ -36,6 +36,7 @@ import type { Store } from './storage/store.ts';
 import { Sweeper } from './sweeper.ts';
 import { TreeHeadSigner } from './tree-head-signer.ts';
 import { TreeReader } from './tree-reader.ts';
+import { WatchedStore } from './watched-store.ts';
 
 /** What the server tells whoever watches it; each is a metric and a log line. */
 export interface Observer {
@@ -122,9 +123,10 @@ export class LogServer {
     const clock = options.clock ?? systemClock;
     this.#observer = options.observer ?? {};
     const onDamage = (message: string): void => this.#observer.onDamage?.(message);
-    this.store = store;
-    this.reader = new TreeReader(store, onDamage);
-    this.#entrySources = { store, reader: this.reader, onDamage };
+    const watched = new WatchedStore(store, onDamage);
+    this.store = watched;
+    this.reader = new TreeReader(watched, onDamage);
+    this.#entrySources = { store: watched, reader: this.reader, onDamage };
     this.#keys = makeKeyRing(masterSeed, storeId);
     this.#originBase = options.originBase ?? `${Buffer.from(storeId.subarray(0, 8)).toString('hex')}.indelible.invalid`;
     for (const log of recovered.logs) this.#logs.set(log.name, log);
@@ -134,7 +136,7 @@ export class LogServer {
     );
     if (options.adminKey !== undefined) this.apiKeys.fix(options.adminKey, this.#timestamp());
     this.sequencer = new Sequencer({
-      store,
+      store: watched,
       committer: new Committer(store, guard, recovered.end),
       clock: this.entryClock,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -165,7 +167,7 @@ export class LogServer {
     });
     this.treeHeadSigner = new TreeHeadSigner({ store, sequencer: this.sequencer, clock: this.entryClock });
     this.publisher = new Publisher({
-      store,
+      store: watched,
       sequencer: this.sequencer,
       clock,
       entryClock: this.entryClock,

@@ -6,6 +6,7 @@ import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
 import { type IdRow, parseIdRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
+import { getEach } from './watched-store.ts';
 
 /** An id that somebody wants to use. */
 export interface WantedId {
@@ -85,10 +86,14 @@ export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId
     sources.onDamage?.(message);
     damaged.set(key, new ServerError('damaged', message));
   };
-  const rows = await sources.store.getMany([...wanted.keys()]);
+  const rows = await getEach(sources.store, [...wanted.keys()]);
   for (const [i, [key, same]] of [...wanted].entries()) {
     const bytes = rows[i];
     if (bytes === undefined) continue;
+    if (bytes instanceof ServerError) {
+      damaged.set(key, bytes);
+      continue;
+    }
     const { log, fits, isUse } = same[0] as WantedId;
     const row = readRow(bytes);
     const { treeSize } = log.state;

@@ -8,6 +8,7 @@
  */
 import { Level } from 'level';
 import { type Range, type Row, StorageError, type Store, type Write } from './store.ts';
+import { checkTables } from './table-scan.ts';
 import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 
 export interface LevelOptions {
@@ -41,22 +42,22 @@ class LevelStore implements Store {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    const value = await readable(() => this.#db.get(key));
+    const value = await this.#readable(() => this.#db.get(key));
     return value === undefined ? undefined : bytes(value);
   }
 
   async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    const values = await readable(() => this.#db.getMany([...keys]));
+    const values = await this.#readable(() => this.#db.getMany([...keys]));
     return values.map((value) => (value === undefined ? undefined : bytes(value)));
   }
 
   async list({ gte, lt, limit, reverse }: Range): Promise<Row[]> {
-    const rows = await readable(() => this.#db.iterator({ gte, lt, limit, reverse: reverse ?? false }).all());
+    const rows = await this.#readable(() => this.#db.iterator({ gte, lt, limit, reverse: reverse ?? false }).all());
     return rows.map(([key, value]) => ({ key, value: bytes(value) }));
   }
 
   async listKeys({ gte, lt, limit, reverse }: Range): Promise<string[]> {
-    return readable(() => this.#db.keys({ gte, lt, limit, reverse: reverse ?? false }).all());
+    return this.#readable(() => this.#db.keys({ gte, lt, limit, reverse: reverse ?? false }).all());
   }
 
   async commit(writes: readonly Write[]): Promise<void> {
@@ -79,14 +80,18 @@ class LevelStore implements Store {
   async close(): Promise<void> {
     await this.#db.close();
   }
-}
 
-/** What LevelDB cannot read is an error of the contract, not of LevelDB. */
-async function readable<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    throw new StorageError('unreadable', `LevelDB cannot read what is stored: ${reason(cause)}`, { cause });
+  /** What LevelDB cannot read is an error of the contract, not of LevelDB. */
+  async #readable<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (cause) {
+      throw new StorageError(
+        'unreadable',
+        `LevelDB cannot read what is stored in ${this.#db.location}: ${reason(cause)}`,
+        { cause },
+      );
+    }
   }
 }
 
@@ -101,6 +106,7 @@ const DISK_FAILS = /No space left on device|Disk quota exceeded|Read-only file s
 /** Opens the database. Throws a StorageError: `locked` if another process has it, `failing` without room, `unreadable` otherwise. */
 export async function openLevelStore({ path, createIfMissing, writeBufferSize }: LevelOptions): Promise<Store> {
   checkLogFiles(path);
+  checkTables(path);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',

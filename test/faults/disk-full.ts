@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import { seededRandom } from '../support/random.ts';
 import { SmallDisk } from '../support/small-disk.ts';
-import { type Exit, ServerProcess } from '../support/spawn-server.ts';
-import { ExpectedLog, Load, pause, type Sent } from './expected.ts';
+import { ServerProcess } from '../support/spawn-server.ts';
+import { ExpectedLog, Load, pause, type Sent, within } from './expected.ts';
 
 const MIB = 1_048_576;
 
@@ -189,9 +189,9 @@ export async function brimRun(options: DiskFullRun): Promise<DiskFullReport> {
       }
       if (cycle === 0) await expected.meet(server);
       const load = run.load(server);
-      const exit = await Promise.race([server.exited, pause(4000)]);
+      const exit = await within(server.exited, 4000);
       if (exit === undefined) await server.stop('SIGKILL');
-      else if ((exit as Exit).code === 70) run.failStops++;
+      else if (exit.code === 70) run.failStops++;
       else run.violation(`the server ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
       await load.stop();
     }
@@ -260,10 +260,10 @@ export async function strokeRun(options: DiskFullRun): Promise<DiskFullReport> {
         await pause(random() * 200);
         disk.occupy(0);
       }
-      const exit = await Promise.race([server.exited, pause(early ? 1500 : 3000)]);
+      const exit = await within(server.exited, early ? 1500 : 3000);
       // Where no write fell into the gap, the watermark has held, and it is killed as it stands.
       if (exit === undefined) await server.stop('SIGKILL');
-      else if ((exit as Exit).code === 70) run.failStops++;
+      else if (exit.code === 70) run.failStops++;
       else run.violation(`the server ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
       await load.stop();
       if (!early) await tryWithoutRoom(run);
@@ -283,10 +283,10 @@ async function tryWithoutRoom(run: Run): Promise<void> {
   for (let i = 0; i < 2; i++) {
     run.disk.occupy(2 ** 40);
     const server = await run.start();
-    const exit = await Promise.race([server.exited, pause(300)]);
+    const exit = await within(server.exited, 300);
     if (exit === undefined) {
       await server.stop('SIGKILL');
-    } else if ((exit as Exit).code === 70 && /no space left|ENOSPC/i.test(server.stderr)) {
+    } else if (exit.code === 70 && /no space left|ENOSPC/i.test(server.stderr)) {
       run.refusedStarts++;
     } else {
       run.violation(`a start on a full disk ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);

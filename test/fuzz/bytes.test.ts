@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { ProofError } from '../../proofs/error.ts';
 import { type EventHeader, encodeEventLeaf, encodeHeader, parseEventLeaf, parseHeader } from '../../proofs/leaf.ts';
 import { encodeCommitRecord, parseCommitRecord } from '../../server/storage/commit-record.ts';
+import { crc32c, scanLog } from '../../server/storage/log-format.ts';
 import {
   encodeEdge,
   encodeEventRow,
@@ -20,7 +21,7 @@ import {
   parseIdRow,
 } from '../../server/storage/rows.ts';
 import { StorageError } from '../../server/storage/store.ts';
-import { checkLogFiles, crc32c, scanLog } from '../../server/storage/wal-scan.ts';
+import { checkLogFiles } from '../../server/storage/wal-scan.ts';
 import { decodeBundle, decodeFrames, encodeBundle } from '../../tree/bundles.ts';
 import { concatBytes, equalBytes, fromUtf8, utf8 } from '../../tree/bytes.ts';
 import { frontierLength } from '../../tree/frontier.ts';

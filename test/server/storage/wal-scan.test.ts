@@ -12,7 +12,8 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openLevelStore } from '../../../server/storage/level.ts';
-import { checkLogFiles, checkTextLog, crc32c, scanLog } from '../../../server/storage/wal-scan.ts';
+import { crc32c, scanLog } from '../../../server/storage/log-format.ts';
+import { checkLogFiles, checkTextLog } from '../../../server/storage/wal-scan.ts';
 import { utf8 } from '../../../tree/bytes.ts';
 import { seededRandom } from '../../support/random.ts';
 import { temporaryFolder } from '../../support/spawn-server.ts';
