@@ -3,8 +3,8 @@
  * once, by the reply that makes it. A revocation is a commit like any other: in force for the next request, and after a crash.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { fromUtf8, utf8 } from '../tree/bytes.ts';
 import { ServerError } from './errors.ts';
+import { encodeChecked, parseChecked } from './storage/checked-json.ts';
 
 export const SCOPES = ['append', 'read', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -50,18 +50,20 @@ export function makeApiKey(fields: {
 }
 
 export function encodeApiKey({ id, hash, name, scopes, log, createdAt, revokedAt }: ApiKey): Uint8Array {
-  return utf8(JSON.stringify({ id, hash, name, scopes, log, created_at: createdAt, revoked_at: revokedAt }));
+  return encodeChecked({ id, hash, name, scopes, log, created_at: createdAt, revoked_at: revokedAt });
 }
 
 /** Reads an API key row. Throws ServerError `damaged`. */
 export function parseApiKey(bytes: Uint8Array): ApiKey {
   try {
-    const row = JSON.parse(fromUtf8(bytes)) as Record<string, unknown>;
-    const { id, hash, name, scopes, log } = row;
+    const row = parseChecked(bytes);
+    const { id, hash, name, scopes, log, created_at: createdAt } = row;
     const wellFormed =
       typeof id === 'string' &&
       typeof hash === 'string' &&
+      /^[0-9a-f]{64}$/.test(hash) &&
       typeof name === 'string' &&
+      typeof createdAt === 'string' &&
       Array.isArray(scopes) &&
       scopes.every((scope): scope is Scope => SCOPES.includes(scope)) &&
       (log === null || typeof log === 'string') &&
@@ -73,7 +75,7 @@ export function parseApiKey(bytes: Uint8Array): ApiKey {
       name,
       scopes,
       log,
-      createdAt: String(row['created_at']),
+      createdAt,
       revokedAt: row['revoked_at'] as string | null,
     };
   } catch (cause) {

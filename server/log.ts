@@ -1,9 +1,9 @@
 /** One log of the server: its definition, its keys, its committed state and its published head. */
 import type { NoteSigner } from '../proofs/key.ts';
-import { fromUtf8, utf8 } from '../tree/bytes.ts';
 import { emptyRoot, type TreeHash } from '../tree/hash.ts';
 import { ServerError } from './errors.ts';
 import type { LogState } from './log-state.ts';
+import { encodeChecked, parseChecked } from './storage/checked-json.ts';
 
 export type LogKind = 'events' | 'raw';
 
@@ -56,27 +56,25 @@ export function checkLogName(name: string): void {
 export function encodeDefinition(definition: LogDefinition): Uint8Array {
   const { name, kind, origin, verifierKey, signEpoch, createdAt, publicReads, idPointer } = definition;
   const { status, frozenAt, deletedAt } = definition;
-  return utf8(
-    JSON.stringify({
-      name,
-      kind,
-      origin,
-      verifier_key: verifierKey,
-      sign_epoch: signEpoch,
-      created_at: createdAt,
-      public_reads: publicReads,
-      id_pointer: idPointer,
-      status,
-      frozen_at: frozenAt,
-      deleted_at: deletedAt,
-    }),
-  );
+  return encodeChecked({
+    name,
+    kind,
+    origin,
+    verifier_key: verifierKey,
+    sign_epoch: signEpoch,
+    created_at: createdAt,
+    public_reads: publicReads,
+    id_pointer: idPointer,
+    status,
+    frozen_at: frozenAt,
+    deleted_at: deletedAt,
+  });
 }
 
 /** Reads a definition row. Throws ServerError `damaged`. */
 export function parseDefinition(bytes: Uint8Array): LogDefinition {
   try {
-    const row = JSON.parse(fromUtf8(bytes)) as Record<string, unknown>;
+    const row = parseChecked(bytes);
     const text = (key: string): string => {
       const value = row[key];
       if (typeof value !== 'string') throw new RangeError(`member ${key} is missing`);
@@ -88,14 +86,18 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
     const status = row['status'] === undefined ? 'active' : text('status');
     if (status !== 'active' && status !== 'frozen' && status !== 'deleted')
       throw new RangeError(`unknown status ${status}`);
+    const { sign_epoch: signEpoch, public_reads: publicReads } = row;
+    if (typeof signEpoch !== 'number' || !Number.isSafeInteger(signEpoch) || signEpoch < 0)
+      throw new RangeError('member sign_epoch is no epoch');
+    if (typeof publicReads !== 'boolean') throw new RangeError('member public_reads is neither true nor false');
     return {
       name: text('name'),
       kind,
       origin: text('origin'),
       verifierKey: text('verifier_key'),
-      signEpoch: Number(row['sign_epoch']),
+      signEpoch,
       createdAt: text('created_at'),
-      publicReads: row['public_reads'] === true,
+      publicReads,
       idPointer: row['id_pointer'] === null ? null : text('id_pointer'),
       status,
       frozenAt: status === 'active' ? null : text('frozen_at'),

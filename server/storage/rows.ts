@@ -3,19 +3,10 @@
  *
  * These bytes come back from a disk that may lie, so every parser refuses what its encoder would not have written.
  */
-import {
-  concatBytes,
-  fromBase64,
-  fromUtf8,
-  readU16,
-  readU64,
-  toBase64,
-  u64,
-  utf8,
-  writeU16,
-} from '../../tree/bytes.ts';
+import { concatBytes, fromBase64, readU16, readU64, toBase64, u64, writeU16 } from '../../tree/bytes.ts';
 import { type Frontier, frontierLength } from '../../tree/frontier.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
+import { encodeChecked, parseChecked } from './checked-json.ts';
 
 /** The newest signed head, as the edge remembers it: `time` in milliseconds. */
 export interface HeadMark {
@@ -131,17 +122,11 @@ export interface HeadRow {
 /** JSON, so that cosignatures and timestamp tokens can join it; unknown members are ignored. */
 export function encodeHeadRow({ checkpoint, time, signature }: HeadRow): Uint8Array {
   const signed = signature === undefined ? {} : { tree_head_signature: toBase64(signature) };
-  return utf8(JSON.stringify({ checkpoint, time, ...signed }));
+  return encodeChecked({ checkpoint, time, ...signed });
 }
 
 export function parseHeadRow(bytes: Uint8Array): HeadRow {
-  let row: unknown;
-  try {
-    row = JSON.parse(fromUtf8(bytes));
-  } catch (cause) {
-    throw new RangeError('head row is not JSON', { cause });
-  }
-  const { checkpoint, time, tree_head_signature: signature } = (row ?? {}) as Record<string, unknown>;
+  const { checkpoint, time, tree_head_signature: signature } = parseChecked(bytes);
   if (typeof checkpoint !== 'string' || typeof time !== 'number' || !Number.isSafeInteger(time) || time < 0) {
     throw new RangeError('head row lacks its members');
   }

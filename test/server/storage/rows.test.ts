@@ -138,7 +138,10 @@ describe('head row', () => {
   const golden = '{"checkpoint":"example.com/logs/main\\n0\\nabc=\\n\\n— x y\\n","time":1767225600001}';
 
   test('is this JSON', () => {
-    expect(new TextDecoder().decode(encodeHeadRow(head))).toBe(golden);
+    // sha256sum of the line above, its first half.
+    const checked = `${golden.slice(0, -1)},"check":"fd1de4df307bb326331e5f2b3ccdaf85"}`;
+    expect(new TextDecoder().decode(encodeHeadRow(head))).toBe(checked);
+    expect(parseHeadRow(text(checked))).toEqual(head);
     expect(parseHeadRow(text(golden))).toEqual(head);
   });
 
