@@ -258,12 +258,18 @@ function flipBit(byte: number, bit: number): number {
   return Math.floor(byte / weight) % 2 === 1 ? byte - weight : byte + weight;
 }
 
+/** Instead of all kinds of files and damages. */
+export interface Only {
+  readonly kind: string;
+  readonly damage: Damage;
+}
+
 /** Damages of that seed: file, kind and place, each on a fresh copy. Two at a time. */
 export async function damageRun(
   originals: readonly Original[],
   trials: number,
   seed: number,
-  { build, only }: { readonly build?: string; readonly only?: string } = {},
+  { build, only }: { readonly build?: string; readonly only?: Only } = {},
 ): Promise<Trial[]> {
   const done: Trial[] = [];
   let next = 0;
@@ -282,17 +288,17 @@ async function trial(
   original: Original,
   random: () => number,
   build: string | undefined,
-  only: string | undefined,
+  only: Only | undefined,
 ): Promise<Trial> {
   const { path: copy, remove } = temporaryFolder('damaged');
   try {
     for (;;) {
       const files = filesOf(original.path);
       const kinds = [...new Set(files.map(kindOf)), 'table', 'table', 'table', 'log file'];
-      const kind = only ?? kinds[Math.floor(random() * kinds.length)];
+      const kind = only?.kind ?? kinds[Math.floor(random() * kinds.length)];
       const ofKind = files.filter((file) => kindOf(file) === kind);
       const file = ofKind[Math.floor(random() * ofKind.length)] as string;
-      const damage = DAMAGES[Math.floor(random() * DAMAGES.length)] as Damage;
+      const damage = only?.damage ?? (DAMAGES[Math.floor(random() * DAMAGES.length)] as Damage);
       rmSync(copy, { recursive: true });
       cpSync(original.path, copy, { recursive: true });
       const place = inflict(original, copy, file, damage, random);

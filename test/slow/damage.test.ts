@@ -12,8 +12,8 @@ afterAll(() => {
 });
 
 test('300 damages of data files: no wrong byte, no rollback, no second entry', async () => {
-  const seed = Number(process.env['INDELIBLE_SEED'] ?? Date.now() % 1e9);
-  const trials = await damageRun(originals, Number(process.env['INDELIBLE_TRIALS'] ?? 300), seed);
+  const seed = Date.now() % 1e9;
+  const trials = await damageRun(originals, 300, seed);
   console.log(`seed ${seed}\n${table(trials)}`);
   expect(trials.filter(({ outcome }) => outcome === 'wrong')).toEqual([]);
   for (const outcome of ['refused', 'reported', 'harmless'] as const) {
