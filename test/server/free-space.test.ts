@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ServerError } from '../../server/errors.ts';
 import { FreeSpace, type MinFreeSpace, type Place, placesOf, type SpaceReport } from '../../server/free-space.ts';
+import { problemOf } from '../../server/http/problem.ts';
 import type { Log } from '../../server/log.ts';
+import { readConfig } from '../../server/read-config.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
 import { append, firstStart } from './memory-server.ts';
 
@@ -268,5 +270,29 @@ describe('a server without room', () => {
     await settle();
     expect(taken).toBe(0);
     await run.server.close();
+  });
+});
+
+test('the answer is 507 with a time to come back', () => {
+  const reply = problemOf(new ServerError('storage_full', 'no room'));
+  expect([reply.status, reply.headers['retry-after']]).toEqual([507, '10']);
+  expect(JSON.parse(String(reply.body))).toMatchObject({ status: 507, code: 'storage_full', detail: 'no room' });
+});
+
+describe('--min-free-space', () => {
+  const read = (text: string): MinFreeSpace => readConfig({ minFreeSpace: text }, {}).minFreeSpace;
+
+  test('takes bytes or a share', () => {
+    expect([read('0'), read('1073741824'), read('10%')]).toEqual([
+      { bytes: 0 },
+      { bytes: 1_073_741_824 },
+      { percent: 10 },
+    ]);
+    expect(readConfig({}, { INDELIBLE_MIN_FREE_SPACE: '7%' }).minFreeSpace).toEqual({ percent: 7 });
+    expect(readConfig({}, {}).minFreeSpace).toBeUndefined();
+  });
+
+  test.each(['', '-1', '1.5', '5 %', '100%', '1G', '1e9', '9'.repeat(16)])("refuses '%s'", (text) => {
+    expect(() => read(text)).toThrow('--min-free-space');
   });
 });

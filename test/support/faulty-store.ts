@@ -8,6 +8,8 @@ export class FaultyStore implements Store {
   readonly inner: Store;
   /** The writes of every commit that was asked for, in order. */
   readonly commits: (readonly Write[])[] = [];
+  /** Keys that the engine cannot read any more, as where a block of a table is damaged. */
+  readonly unreadable = new Set<string>();
   #fault: CommitFault | undefined;
   #gate: Promise<void> | undefined;
   #afterGate = false;
@@ -35,15 +37,18 @@ export class FaultyStore implements Store {
     this.#open();
   }
 
-  get(key: string): Promise<Uint8Array | undefined> {
+  async get(key: string): Promise<Uint8Array | undefined> {
+    this.#checkReadable([key]);
     return this.inner.get(key);
   }
 
-  getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+  async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    this.#checkReadable(keys);
     return this.inner.getMany(keys);
   }
 
-  list(range: Range): Promise<Row[]> {
+  async list(range: Range): Promise<Row[]> {
+    this.#checkReadable([...this.unreadable].filter((key) => key >= range.gte && key < range.lt));
     return this.inner.list(range);
   }
 
@@ -64,5 +69,10 @@ export class FaultyStore implements Store {
 
   close(): Promise<void> {
     return this.inner.close();
+  }
+
+  #checkReadable(keys: readonly string[]): void {
+    const found = keys.find((key) => this.unreadable.has(key));
+    if (found !== undefined) throw new StorageError('unreadable', `the block of ${found} is corrupted`);
   }
 }

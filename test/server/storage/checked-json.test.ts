@@ -46,6 +46,9 @@ const DEFINITION = {
   createdAt: '2026-01-01T00:00:00.000000Z',
   publicReads: true,
   idPointer: '/id',
+  status: 'active',
+  frozenAt: null,
+  deletedAt: null,
 } as const;
 const HEAD = { checkpoint: 'example.com/logs/main\n7\nAAAA\n', time: 1_767_225_600_000 };
 
