@@ -106,7 +106,7 @@ const DISK_FAILS = /No space left on device|Disk quota exceeded|Read-only file s
 /** Opens the database. Throws a StorageError: `locked` if another process has it, `failing` without room, `unreadable` otherwise. */
 export async function openLevelStore({ path, createIfMissing, writeBufferSize }: LevelOptions): Promise<Store> {
   checkLogFiles(path);
-  checkTables(path);
+  await checkTables(path);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',

@@ -33,10 +33,12 @@ interface Handle {
 }
 
 /** Reads the tables that a database is made of. Throws StorageError `unreadable` where one is damaged. */
-export function checkTables(path: string): void {
+export async function checkTables(path: string): Promise<void> {
   // Without a MANIFEST that can be read LevelDB opens nothing.
   for (const table of readManifest(path)?.tables ?? []) {
     if (isHashed(table.smallest, table.largest)) continue;
+    // Others get their turn: whoever asks whether the server is ready should hear that it is not yet.
+    await new Promise(setImmediate);
     const file = join(path, `${String(table.number).padStart(6, '0')}.ldb`);
     try {
       checkTable(file, table);
