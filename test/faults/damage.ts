@@ -258,6 +258,12 @@ function flipBit(byte: number, bit: number): number {
   return Math.floor(byte / weight) % 2 === 1 ? byte - weight : byte + weight;
 }
 
+/** Chosen more often than the rest: where the data is, and what is hardest to notice. */
+const OFTEN = {
+  kinds: [...Array.from({ length: 10 }, () => 'table'), 'log file', 'log file', 'guard'],
+  damages: ['flip', 'flip', 'flip', 'flip', 'zero'],
+} as const;
+
 /** Instead of all kinds of files and damages. */
 export interface Only {
   readonly kind: string;
@@ -294,11 +300,12 @@ async function trial(
   try {
     for (;;) {
       const files = filesOf(original.path);
-      const kinds = [...new Set(files.map(kindOf)), 'table', 'table', 'table', 'log file'];
+      const kinds = [...new Set(files.map(kindOf)), ...OFTEN.kinds];
+      const damages = [...DAMAGES, ...OFTEN.damages];
       const kind = only?.kind ?? kinds[Math.floor(random() * kinds.length)];
       const ofKind = files.filter((file) => kindOf(file) === kind);
       const file = ofKind[Math.floor(random() * ofKind.length)] as string;
-      const damage = only?.damage ?? (DAMAGES[Math.floor(random() * DAMAGES.length)] as Damage);
+      const damage = only?.damage ?? (damages[Math.floor(random() * damages.length)] as Damage);
       rmSync(copy, { recursive: true });
       cpSync(original.path, copy, { recursive: true });
       const place = inflict(original, copy, file, damage, random);

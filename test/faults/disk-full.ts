@@ -53,11 +53,11 @@ class Run {
     this.random = seededRandom(options.seed);
   }
 
-  start(): Promise<ServerProcess> {
+  start(flags: readonly string[] = []): Promise<ServerProcess> {
     const { build } = this.#options;
     return ServerProcess.start({
       dataDir: join(this.disk.path, 'data'),
-      flags: ['--interval', '50', '--log-level', 'warn'],
+      flags: ['--interval', '50', '--log-level', 'warn', ...flags],
       ...(build === undefined ? {} : { build }),
     });
   }
@@ -173,15 +173,16 @@ export async function watermarkRun(options: DiskFullRun): Promise<DiskFullReport
 }
 
 /**
- * The whole disk is the server's, and it is too small for LevelDB to tidy up in: compactions run out of room, and the server stops
- * with 70 at its next write, again at each start. A larger disk, and everything is there.
+ * The whole disk is the server's, and it is too small for LevelDB to tidy up in: log file, tables and compactions run out of room, and
+ * the server stops with 70 at its next write, or does not start. A larger disk, and everything is there.
  */
 export async function brimRun(options: DiskFullRun): Promise<DiskFullReport> {
   const run = new Run(options);
   const { disk, expected } = run;
   try {
     for (let cycle = 0; cycle < options.cycles && !run.failed; cycle++) {
-      const server = await run.start();
+      // Half of the time without a watermark: then it is certain that LevelDB itself runs out of room, in whatever it does.
+      const server = await run.start(cycle % 2 === 1 ? ['--min-free-space', '0'] : []);
       if (server.url === '') {
         if ((await server.exited).code === 70) run.refusedStarts++;
         else run.violation(`the server did not start: ${server.stderr.trim()}`);

@@ -29,7 +29,7 @@ onSmallDisk('a disk that somebody else fills twenty times: 70 and on again, noth
 });
 
 onSmallDisk('a disk on which compactions run out of room: 70, and nothing lost on a larger one', async () => {
-  const report = await brimRun({ size: 24, cycles: 12, seed });
+  const report = await brimRun({ size: 24, cycles: 8, seed });
   judge(report);
   expect(report.failStops).toBeGreaterThan(0);
 });
