@@ -207,7 +207,7 @@ export const SETTINGS = {
   },
   minFreeSpace: {
     flag: 'min-free-space',
-    value: 'BYTES|N%',
+    value: 'BYTES or N%',
     help: 'free space below which appends answer 507, 0: never; e.g. 10% (default the larger of 5% and twice the write buffer)',
     fallback: undefined,
     schema: minFreeSpace,

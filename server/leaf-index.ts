@@ -11,6 +11,7 @@ import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
 import type { LeafHash } from '../tree/hash.ts';
 import type { Clock } from './clock.ts';
 import { ServerError } from './errors.ts';
+import type { Room } from './free-space.ts';
 import type { Log } from './log.ts';
 import type { DerivedRow, DerivedStore } from './storage/derived.ts';
 import type { TreeReader } from './tree-reader.ts';
@@ -20,6 +21,8 @@ export interface LeafIndexOptions {
   readonly storeId: Uint8Array;
   readonly reader: TreeReader;
   readonly clock: Clock;
+  /** Whether there is room on the disk; without it, always. The reserve is for what cannot be made again. */
+  readonly room?: Room;
   readonly logs: () => Iterable<Log>;
   /** Something of the index was damaged; it is made again. */
   readonly onDamage: (message: string) => void;
@@ -33,6 +36,10 @@ const STEP = 4096;
 const MAX_FRESH = 65_536;
 /** Pause before another try where the index cannot be opened or written, or a log not be read, in milliseconds. */
 const RETRY_PAUSE = 30_000;
+/** Pause while the disk is nearly full, in milliseconds. */
+const ROOM_PAUSE = 1000;
+/** Bytes that a leaf takes in the index, its key and what LevelDB adds. */
+const ROW_COST = 100;
 
 const STORE_KEY = Uint8Array.of(0);
 const CURSOR = 1;
@@ -54,6 +61,8 @@ export class LeafIndex {
   #freshCount = 0;
   /** Logs that could not be read, and when to try again, in microseconds of the monotonic clock. */
   readonly #unreadable = new Map<Log, number>();
+  /** When to look for room again, in microseconds of the monotonic clock. */
+  #roomAgain = 0;
   #remake = false;
   #nudge: () => void = () => {};
   #loop: Promise<void> | undefined;
@@ -193,14 +202,22 @@ export class LeafIndex {
   async #advance(store: DerivedStore, log: Log, next: number): Promise<void> {
     const hashes = this.#takeFresh(log, next) ?? (await this.#readHashes(log, next));
     if (hashes === undefined) return;
+    const cost = hashes.length * ROW_COST;
+    try {
+      this.#options.room?.take(cost);
+    } catch {
+      // What was taken of the fresh ones is read back from tiles later.
+      this.#roomAgain = this.#options.clock.monotonicMicros() + ROOM_PAUSE * 1000;
+      return;
+    }
     const rows: DerivedRow[] = hashes.map((hash, i) => ({ key: leafKey(log, hash, next + i), value: NOTHING }));
     rows.push({ key: cursorKey(log), value: u64(next + hashes.length) });
-    await store.write(rows);
+    await store.write(rows).finally(() => this.#options.room?.release(cost));
     this.#cursors.set(log, next + hashes.length);
   }
 
   #rests(log: Log): boolean {
-    return (this.#unreadable.get(log) ?? 0) > this.#options.clock.monotonicMicros();
+    return Math.max(this.#roomAgain, this.#unreadable.get(log) ?? 0) > this.#options.clock.monotonicMicros();
   }
 
   /** The next leaf hashes from tiles. A log that cannot be read stays behind for a while, and the others go on. */
@@ -259,7 +276,9 @@ export class LeafIndex {
     const wake = new AbortController();
     this.#nudge = () => wake.abort();
     // Nothing is missed: between the last look and here nobody else had a turn.
-    if (!this.#stop.signal.aborted && !this.#remake) await this.#options.clock.sleep(IDLE, wake.signal).catch(() => {});
+    const { clock } = this.#options;
+    const wait = this.#roomAgain > clock.monotonicMicros() ? ROOM_PAUSE : IDLE;
+    if (!this.#stop.signal.aborted && !this.#remake) await clock.sleep(wait, wake.signal).catch(() => {});
     this.#nudge = () => {};
   }
 }

@@ -161,6 +161,7 @@ export class LogServer {
       storeId,
       reader: this.reader,
       clock,
+      ...(options.room === undefined ? {} : { room: options.room }),
       logs: () => this.#logs.values(),
       onDamage,
       onTrouble: (error) => this.#observer.onIndexTrouble?.(error),

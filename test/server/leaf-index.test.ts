@@ -1,5 +1,6 @@
 /** The by-hash index: finds what is there, says when it cannot tell, and is made again whatever happened to it. */
 import { describe, expect, test } from '@jest/globals';
+import { ServerError } from '../../server/errors.ts';
 import type { LeafIndex } from '../../server/leaf-index.ts';
 import type { Log } from '../../server/log.ts';
 import type { DerivedStore } from '../../server/storage/derived.ts';
@@ -306,6 +307,33 @@ describe('damage', () => {
     await caughtUp(run);
     for (const i of [0, 150, 299]) expect(await find(run, log, hashOf(`leaf ${i}`))).toBe(i);
     expect(run.fatal).toEqual([]);
+  });
+
+  test('while the disk is nearly full nothing is written, and it goes on when there is room', async () => {
+    let full = false;
+    let taken = 0;
+    const room = {
+      take: (bytes: number) => {
+        if (full) throw new ServerError('storage_full', 'full');
+        taken += bytes;
+      },
+      release: (bytes: number) => {
+        taken -= bytes;
+      },
+    };
+    const run = await firstStart({ room });
+    const log = await raw(run, names(300));
+    full = true;
+    index(run).start();
+    await settle();
+    expect(await find(run, log, hashOf('leaf 299'))).toBe('index_behind');
+    expect(index(run).lag).toBeGreaterThanOrEqual(300);
+    full = false;
+    run.clock.advance(1000);
+    await caughtUp(run);
+    expect(await find(run, log, hashOf('leaf 299'))).toBe(299);
+    expect(taken).toBe(0);
+    await run.server.close();
   });
 
   test('an index that cannot be written keeps nobody from appending, and catches up later', async () => {

@@ -38,6 +38,7 @@ describe('precedence', () => {
     trustedProxies: ['1.1.1.1', '2.2.2.2', '3.3.3.3'],
     originBase: ['flag.example', 'environment.example', 'file.example'],
     guardInode: ['off', 'on', 'off'],
+    minFreeSpace: ['10%', '7', '8%'],
     logLevel: ['trace', 'debug', 'warn'],
   };
   const values = (name: SettingName, setting: Setting): readonly [string, string, string] => {

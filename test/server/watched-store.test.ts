@@ -15,7 +15,7 @@ function send(run: Run, ...ids: string[]): Promise<unknown> {
     by: '0123456789abcdef',
     source: 'test',
     via: 'events',
-    pointer: POINTER,
+    once: { kind: 'pointer', pointer: POINTER },
   });
 }
 
