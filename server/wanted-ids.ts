@@ -41,7 +41,14 @@ export function requestIdOf(
   };
 }
 
-function rowKey(log: Log, kind: 'pointer' | 'key', source: string, pointer: string, id: string): string {
+/** Key of the id row of an id, given as JCS text; pointer is "" for kind key. */
+export function rowKey(
+  log: Pick<Log, 'name' | 'idDigest'>,
+  kind: 'pointer' | 'key',
+  source: string,
+  pointer: string,
+  id: string,
+): string {
   const name = `["${kind}",${canonicalize(source)},${canonicalize(pointer)},${id}]`;
   return idKey(log.name, log.idDigest(name));
 }

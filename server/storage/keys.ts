@@ -34,6 +34,11 @@ export function apiKeyKey(id: string): string {
   return API_KEY_PREFIX + id;
 }
 
+/** What every key of a log begins with. */
+export function logPrefix(log: string): string {
+  return `log/${log}/`;
+}
+
 export function edgeKey(log: string): string {
   return `log/${log}/edge`;
 }

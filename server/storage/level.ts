@@ -7,7 +7,7 @@
  * array batch costs five to seven times the CPU of a chained one.
  */
 import { Level } from 'level';
-import { type Range, type Row, StorageError, type Store, type Write } from './store.ts';
+import { type Range, type ReadOnlyStore, type Row, StorageError, type Store, type Write } from './store.ts';
 import { checkTables } from './table-scan.ts';
 import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 
@@ -18,6 +18,8 @@ export interface LevelOptions {
   readonly createIfMissing: boolean;
   /** Bytes of LevelDB's write buffer; small ones make flush and compaction frequent, which tests want. Default 4 MiB. */
   readonly writeBufferSize?: number;
+  /** Hears of damage that was found in LevelDB's log files and noticed by LevelDB; without it, damage is an error. */
+  readonly onDamage?: (error: StorageError) => void;
 }
 
 /** Whether LevelDB calls its files so; only a folder with nothing else in it is ever removed. */
@@ -33,26 +35,39 @@ function bytes(value: Uint8Array): Uint8Array {
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
+/** Whether what is read joins LevelDB's cache of blocks; by default it does. */
+interface ReadOptions {
+  readonly fillCache?: boolean;
+}
+
 class LevelStore implements Store {
+  readonly uncached: ReadOnlyStore;
   readonly #db: Level<string, Uint8Array>;
   #failure: StorageError | undefined;
 
   constructor(db: Level<string, Uint8Array>) {
     this.#db = db;
+    const options = { fillCache: false };
+    this.uncached = {
+      get: (key) => this.get(key, options),
+      getMany: (keys) => this.getMany(keys, options),
+      list: (range) => this.list(range, options),
+    };
   }
 
-  async get(key: string): Promise<Uint8Array | undefined> {
-    const value = await this.#readable(() => this.#db.get(key));
+  async get(key: string, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
+    const value = await this.#readable(() => this.#db.get(key, options));
     return value === undefined ? undefined : bytes(value);
   }
 
-  async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    const values = await this.#readable(() => this.#db.getMany([...keys]));
+  async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<(Uint8Array | undefined)[]> {
+    const values = await this.#readable(() => this.#db.getMany([...keys], options));
     return values.map((value) => (value === undefined ? undefined : bytes(value)));
   }
 
-  async list({ gte, lt, limit, reverse }: Range): Promise<Row[]> {
-    const rows = await this.#readable(() => this.#db.iterator({ gte, lt, limit, reverse: reverse ?? false }).all());
+  async list({ gte, lt, limit, reverse }: Range, options: ReadOptions = {}): Promise<Row[]> {
+    const range = { ...options, gte, lt, limit, reverse: reverse ?? false };
+    const rows = await this.#readable(() => this.#db.iterator(range).all());
     return rows.map(([key, value]) => ({ key, value: bytes(value) }));
   }
 
@@ -95,6 +110,16 @@ class LevelStore implements Store {
   }
 }
 
+/** Runs a check whose StorageError may have somebody to hear it. */
+async function judge(check: () => void | Promise<void>, onDamage: LevelOptions['onDamage']): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    if (onDamage === undefined || !(error instanceof StorageError)) throw error;
+    onDamage(error);
+  }
+}
+
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
@@ -104,9 +129,14 @@ function reason(error: unknown): string {
 const DISK_FAILS = /No space left on device|Disk quota exceeded|Read-only file system|Input\/output error/;
 
 /** Opens the database. Throws a StorageError: `locked` if another process has it, `failing` without room, `unreadable` otherwise. */
-export async function openLevelStore({ path, createIfMissing, writeBufferSize }: LevelOptions): Promise<Store> {
-  checkLogFiles(path);
-  await checkTables(path);
+export async function openLevelStore({
+  path,
+  createIfMissing,
+  writeBufferSize,
+  onDamage,
+}: LevelOptions): Promise<Store> {
+  await judge(() => checkLogFiles(path), onDamage);
+  await judge(() => checkTables(path), onDamage);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',
@@ -115,7 +145,7 @@ export async function openLevelStore({ path, createIfMissing, writeBufferSize }:
   });
   try {
     await db.open();
-    checkTextLog(path);
+    await judge(() => checkTextLog(path), onDamage);
   } catch (error) {
     if (error instanceof StorageError) {
       await db.close();

@@ -25,7 +25,12 @@ export interface Range {
   readonly reverse?: boolean;
 }
 
+/** Reading alone. */
+export type ReadOnlyStore = Pick<Store, 'get' | 'getMany' | 'list'>;
+
 export interface Store {
+  /** The same reads for whoever reads everything once: what they read does not push out what the engine keeps in memory for others. */
+  readonly uncached?: ReadOnlyStore;
   /** Value of a key, or `undefined`. Reading rejects with `unreadable` where the engine cannot; a wrong value it may not notice. */
   get(key: string): Promise<Uint8Array | undefined>;
   /** Values of several keys, in the order asked for. */
