@@ -60,7 +60,7 @@ export interface OpenDirectory {
   close(): Promise<void>;
 }
 
-interface Found {
+export interface Found {
   readonly guard: boolean;
   readonly db: boolean;
   readonly format: boolean;
@@ -162,12 +162,12 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
 }
 
 /** Whether nothing was ever promised: both slots as they were made. */
-function isUntouched({ slots }: GuardContent): boolean {
+export function isUntouched({ slots }: GuardContent): boolean {
   return slots.every((slot) => slot?.n === 0);
 }
 
 /** What is there; refuses a directory that is not ours. Writes nothing. */
-function inspect(path: string, guardPath: string): Found {
+export function inspect(path: string, guardPath: string): Found {
   const names = existsSync(path) ? readdirSync(path) : [];
   const found = { guard: existsSync(guardPath), db: names.includes('db'), format: names.includes('format') };
   const strangers = names.filter((name) => !OUR_NAMES.has(name) && !/^(?:guard|format)\.tmp-/.test(name));
@@ -247,7 +247,7 @@ async function openNewStore(
   }
   const store = await openStore(path, true, options);
   // LevelDB syncs neither its first MANIFEST nor the names of its files; a power cut after commit 1 must find them all.
-  syncFilesIn(path);
+  syncFilesIn(path, 'LOCK');
   syncDirectory(dirname(path));
   syncDirectory(dirname(dirname(path)));
   return { store, firstStart: true };

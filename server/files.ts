@@ -46,9 +46,12 @@ function link(temporary: string, path: string): boolean {
   return true;
 }
 
-/** Makes the files in a directory and their names durable. */
-export function syncFilesIn(path: string): void {
-  for (const name of readdirSync(path)) syncDirectory(join(path, name));
+/**
+ * Makes the files in a directory and their names durable, but for one that this process has locked: a lock of POSIX is lost when any
+ * descriptor of the file is closed, also one that was opened only to sync it.
+ */
+export function syncFilesIn(path: string, locked: string): void {
+  for (const name of readdirSync(path)) if (name !== locked) syncDirectory(join(path, name));
   syncDirectory(path);
 }
 
