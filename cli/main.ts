@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { appendCommand } from './append.ts';
+import { fsckCommand } from './fsck.ts';
 import { getCommand } from './get.ts';
 import { keysCommand } from './keys.ts';
 import { logsCommand } from './logs.ts';
@@ -15,7 +16,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const clientCommands = [appendCommand(), getCommand(), verifyCommand(), logsCommand(), keysCommand()];
+const clientCommands = [appendCommand(), getCommand(), verifyCommand(), logsCommand(), keysCommand(), fsckCommand()];
 // The server's modules take 0.15 s to load, more than all else: only where they are run or listed.
 const serverCommands = clientCommands.some((command) => command.name() === process.argv[2])
   ? []
@@ -35,7 +36,7 @@ program.addHelpText(
 The commands that talk to a server take --url and --key, or INDELIBLE_URL and INDELIBLE_KEY from the environment. What logs have shown
 is remembered in the file INDELIBLE_STATE (default $XDG_STATE_HOME/indelible/heads.json).
 ${EXIT_CODES}
-serve, config and adopt have their own.
+serve, config, adopt and fsck have their own.
 
 Example:
   $ indelible serve --data-dir ./data`,

@@ -11,6 +11,7 @@
 
 export { AdminClient, type KeyInfo, type NewKey, type NewLog, type Scope } from './admin-client.ts';
 export { type AuditOptions, auditLog } from './audit.ts';
+export { type CheckedLog, type CheckLogOptions, checkTiledLog, type Difference } from './check-log.ts';
 export type { ClientClock } from './clock.ts';
 export {
   type Advance,
@@ -25,5 +26,5 @@ export {
 export { type HeadMemory, inMemoryHeads } from './memory.ts';
 export type { Ack, LogInfo } from './replies.ts';
 export type { RetryLimits } from './retry.ts';
-export type { Fetch, TransportOptions } from './transport.ts';
+export { type Fetch, Transport, type TransportOptions } from './transport.ts';
 export * from './verify.ts';

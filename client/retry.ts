@@ -36,6 +36,8 @@ export function nothingStored({ status, problem }: ClientError): boolean {
 /** Whether the next try may be better and does no harm. */
 export function mayRetry(error: ClientError, repeatable: Repeatable): boolean {
   if (repeatable === 'once') return nothingStored(error) && TRY_AGAIN.has(error.problem?.code ?? '');
+  // Other people's logs say 500 to whatever goes wrong; ours says what it is, and it does not pass.
+  if (error.status === 500) return error.problem?.code === undefined;
   return error.code === 'unreachable' || (error.status !== undefined && PASSING_STATUS.has(error.status));
 }
 

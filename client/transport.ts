@@ -36,6 +36,8 @@ export interface ClientRequest {
   readonly idempotencyKey?: string | undefined;
   /** Default: `repeatable` for GET, else `once`. Only asked after a failed try. */
   readonly repeatable?: () => Repeatable;
+  /** Longest answer that is read, in bytes, where that is less than what the transport allows. */
+  readonly maxReplySize?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -85,7 +87,8 @@ export class Transport {
   async request(request: ClientRequest): Promise<Uint8Array> {
     return await this.#retried(request, async () => {
       const parts: Uint8Array[] = [];
-      for await (const part of this.#attempt(request, this.#maxReplySize)) parts.push(part);
+      const maxSize = Math.min(this.#maxReplySize, request.maxReplySize ?? this.#maxReplySize);
+      for await (const part of this.#attempt(request, maxSize)) parts.push(part);
       return concatBytes(...parts);
     });
   }

@@ -235,6 +235,18 @@ export class GuardFile implements Guard {
   }
 }
 
+/**
+ * Reads a guard without opening it for writing: its content and the inode of the file. Throws as `GuardFile.open` does.
+ */
+export function readGuard(path: string): { readonly content: GuardContent; readonly inode: number } {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    return { content: readContent(path, fd), inode: inodeOf(fd) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function readBlock(fd: number, index: number): Uint8Array {
   const block = new Uint8Array(BLOCK);
   // A few microseconds from the page cache; cheaper than a trip through the thread pool.

@@ -1,0 +1,182 @@
+/**
+ * Checking a data directory whose server is stopped: files, guard, and everything in the database. Nothing in the directory is
+ * written, not even by LevelDB; ownership is not claimed, a tail is not adopted.
+ */
+import { join, resolve } from 'node:path';
+import { fromHex, fromUtf8 } from '../tree/bytes.ts';
+import { FaultList, fault } from './check/fault.ts';
+import { checkStore, type StoreCheck } from './check/store-check.ts';
+import { inspect, isUntouched } from './data-directory.ts';
+import { EXIT, ExitError } from './errors.ts';
+import { type GuardContent, GuardError, readGuard } from './guard.ts';
+import { lockPath } from './lock.ts';
+import { type KeyRing, makeKeyRing, readMasterFile } from './secrets.ts';
+import { judgeStart } from './start-rules.ts';
+import type { LogHead } from './storage/commit-record.ts';
+import { makeDatabaseView } from './storage/database-view.ts';
+import { STORE_KEY } from './storage/keys.ts';
+import { openLevelStore } from './storage/level.ts';
+import { type ReadOnlyStore, StorageError, type Store } from './storage/store.ts';
+
+export interface FsckOptions {
+  readonly path: string;
+  /** Path of the guard file, if not DIR/guard. */
+  readonly guardPath?: string;
+  /** Master seed, if not that of DIR/keys/master. */
+  readonly masterSeed?: Uint8Array;
+  /** Faults that are kept in the report; all are counted. */
+  readonly maxFaults?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface FsckReport {
+  readonly faults: FaultList;
+  /** What a person should know and what is no fault, such as that the directory is a copy. */
+  readonly notes: readonly string[];
+  /** What was derived of each log. */
+  readonly logs: readonly LogHead[];
+  /** Number of the last commit. */
+  readonly commit: number;
+}
+
+/**
+ * Checks a data directory. Throws ExitError: 2 where there is none, 75 where a server has it, 78 where the database cannot be opened at
+ * all. Everything else that is wrong is in the report.
+ */
+export async function checkDataDirectory(options: FsckOptions): Promise<FsckReport> {
+  const path = resolve(options.path);
+  const guardPath = resolve(options.guardPath ?? join(path, 'guard'));
+  const found = inspect(path, guardPath);
+  if (!found.guard && !found.db)
+    throw new ExitError(EXIT.usage, `${path} is not a data directory: it has no guard and no database`);
+  const unlock = [await lockPath(path)];
+  try {
+    if (found.guard) unlock.push(await lockPath(guardPath));
+    const faults = new FaultList(options.maxFaults);
+    const notes: string[] = [];
+    if (!found.format) notes.push('the first start of this directory was never finished: it has no file format');
+    const guard = found.guard ? guardOf(guardPath, faults, notes) : undefined;
+    if (!found.guard) faults.add(fault('guard', 'missing', { stored: guardPath }));
+    if (!found.db) {
+      if (guard === undefined || !isUntouched(guard))
+        throw new ExitError(
+          EXIT.refused,
+          `the guard ${guardPath} has promised commits, but ${join(path, 'db')} is missing`,
+        );
+      notes.push('a first start was interrupted before its first commit: there is nothing to check yet');
+      return { faults, notes, logs: [], commit: 0 };
+    }
+    const checked = await withDatabase(join(path, 'db'), faults, async (store) => {
+      const storeId = guard?.storeId ?? (await storedId(store));
+      const keys = keysOf(path, storeId, options.masterSeed, faults);
+      return await checkStore({ ...options, store, storeId, keys, report: (one) => faults.add(one), pace: politely() });
+    });
+    const commit = Math.max(0, ...checked.hashes.keys());
+    if (guard !== undefined) judge(guard, guardPath, checked, commit, faults, notes);
+    return { faults, notes, logs: checked.heads, commit };
+  } finally {
+    for (const release of unlock) release();
+  }
+}
+
+function guardOf(path: string, faults: FaultList, notes: string[]): GuardContent | undefined {
+  try {
+    const { content, inode } = readGuard(path);
+    if (content.inode === undefined)
+      faults.add(fault('guard', 'malformed', { stored: `${path}: its identity block is damaged` }));
+    else if (content.inode !== inode)
+      notes.push(`the guard ${path} is a copy: a start would refuse it until it is adopted (indelible adopt)`);
+    return content;
+  } catch (error) {
+    if (!(error instanceof GuardError)) throw error;
+    faults.add(fault('guard', 'malformed', { stored: error.message }));
+    return undefined;
+  }
+}
+
+/** Compares guard and database as a start would, without adopting what it would adopt. */
+function judge(
+  { slots }: GuardContent,
+  path: string,
+  { hashes }: StoreCheck,
+  n: number,
+  faults: FaultList,
+  notes: string[],
+): void {
+  const verdict = judgeStart(slots, { n, recordHash: (i) => hashes.get(i) });
+  if (verdict.action === 'refuse') faults.add(fault('guard', 'differs', { stored: path, derived: verdict.reason }));
+  if (verdict.action === 'adopt')
+    notes.push(`commit ${n} is durable and was never acknowledged: the next start adopts it`);
+  if (verdict.action === 'restart-init')
+    notes.push('a first start was interrupted before its first commit: the next start makes the database again');
+}
+
+/** Opens a view of the database, so that nothing in the folder itself changes. */
+async function withDatabase<T>(path: string, faults: FaultList, use: (store: ReadOnlyStore) => Promise<T>): Promise<T> {
+  const view = makeDatabaseView(path);
+  try {
+    let store: Store;
+    try {
+      store = await openLevelStore({
+        path: view.path,
+        createIfMissing: false,
+        onDamage: ({ message }) =>
+          faults.add(fault('database', 'malformed', { stored: message.replaceAll(view.path, path) })),
+      });
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      const exitCode = error.code === 'locked' ? EXIT.inUse : EXIT.refused;
+      throw new ExitError(exitCode, error.message.replaceAll(view.path, path), { cause: error });
+    }
+    try {
+      return await use(store.uncached ?? store);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    view.remove();
+  }
+}
+
+/** The store id as the database has it, where the guard cannot say. */
+async function storedId(store: ReadOnlyStore): Promise<Uint8Array> {
+  try {
+    const { store_id: id } = JSON.parse(fromUtf8((await store.get(STORE_KEY)) ?? new Uint8Array(0))) as {
+      store_id: string;
+    };
+    return fromHex(id);
+  } catch (cause) {
+    throw new ExitError(EXIT.refused, 'neither guard nor database say which store this is: nothing can be derived', {
+      cause,
+    });
+  }
+}
+
+function keysOf(
+  path: string,
+  storeId: Uint8Array,
+  given: Uint8Array | undefined,
+  faults: FaultList,
+): KeyRing | undefined {
+  try {
+    return makeKeyRing(given ?? readMasterFile(join(path, 'keys', 'master')), storeId);
+  } catch (error) {
+    const stored = `the master seed: ${(error as Error).message}`;
+    faults.add(fault('directory', 'unreadable', { stored, derived: 'no id row and no verifier key' }));
+    return undefined;
+  }
+}
+
+/** Bytes between two turns of the event loop, in which progress is shown and signals are heard. */
+const TURN = 262_144;
+
+function politely(): (bytes: number) => Promise<void> {
+  let since = 0;
+  return async (bytes) => {
+    since += bytes;
+    if (since < TURN) return;
+    since = 0;
+    await new Promise(setImmediate);
+  };
+}
