@@ -212,6 +212,13 @@ export const SETTINGS = {
     fallback: undefined,
     schema: minFreeSpace,
   },
+  scrubRate: {
+    flag: 'scrub-rate',
+    value: 'MB/S',
+    help: 'how fast everything stored is checked again in the background, megabytes a second; 0 switches it off; e.g. 4',
+    fallback: '4',
+    schema: whole(0, 10_000),
+  },
   logLevel: {
     flag: 'log-level',
     value: 'LEVEL',

@@ -27,6 +27,7 @@ import {
 } from './log.ts';
 import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
 import { Publisher, type PublisherIntervals } from './publisher.ts';
+import { Scrub, type ScrubOptions } from './scrub.ts';
 import { type KeyRing, makeKeyRing } from './secrets.ts';
 import { CHANGE_COST, Sequencer, type SequencerLimits } from './sequencer.ts';
 import type { DerivedStore } from './storage/derived.ts';
@@ -61,6 +62,8 @@ export interface LogServerOptions {
   readonly observer?: Observer;
   /** Whether there is room for what clients send; without it, always. */
   readonly room?: Room;
+  /** How fast everything is checked again in the background; without it nothing is. */
+  readonly scrub?: Pick<ScrubOptions, 'rate' | 'pause'> | undefined;
   /** The process must stop: a write failed, or what is stored is not what was promised. Called once. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -102,6 +105,8 @@ export class LogServer {
   readonly leafIndex: LeafIndex;
   readonly #sweeper: Sweeper;
   readonly treeHeadSigner: TreeHeadSigner;
+  /** Not running until it is started; `undefined` where it is switched off. */
+  readonly scrub: Scrub | undefined;
   readonly entryClock: EntryClock;
   readonly apiKeys = new ApiKeys();
   readonly #logs = new Map<string, Log>();
@@ -181,13 +186,28 @@ export class LogServer {
       ...(options.intervals === undefined ? {} : { intervals: options.intervals }),
     });
     this.#sweeper = new Sweeper({ store, sequencer: this.sequencer, clock, onDamage });
+    this.scrub =
+      options.scrub === undefined
+        ? undefined
+        : new Scrub({
+            ...options.scrub,
+            store,
+            storeId,
+            keys: this.#keys,
+            clock,
+            logs: () => this.logs(),
+            apiKeys: this.apiKeys,
+            sequencer: this.sequencer,
+            onDamage,
+          });
   }
 
-  /** Starts what runs beside the requests: signing, the by-hash index, and removing what is left of deleted logs. */
+  /** Starts what runs beside the requests: signing, the by-hash index, removing what is left of deleted logs, and the scrub. */
   start(): void {
     this.publisher.start();
     this.leafIndex.start();
     this.#sweeper.start(this.#logs.values());
+    this.scrub?.start();
   }
 
   log(name: string): Log | undefined {
@@ -332,6 +352,7 @@ export class LogServer {
 
   /** Answers what waits, signs what is unsigned, and accepts nothing more. */
   async close(): Promise<void> {
+    await this.scrub?.close();
     await this.leafIndex.close();
     await this.#sweeper.close();
     await this.publisher.close();

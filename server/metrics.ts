@@ -1,6 +1,7 @@
 /** What the server measures about itself, for Prometheus. No label ever names a log, a key or a path. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ClockAlarm } from './clock.ts';
+import type { ScrubProgress } from './scrub.ts';
 
 export class Metrics {
   readonly #registry = new Registry();
@@ -23,6 +24,8 @@ export class Metrics {
       readonly pending: number;
       readonly indexLag: number;
       readonly clockUnsafe: boolean;
+      /** `undefined` where it is switched off. */
+      readonly scrub?: ScrubProgress | undefined;
     },
   ) {
     const registers = [this.#registry];
@@ -81,6 +84,25 @@ export class Metrics {
     gauge('indelible_clock_unsafe', '1 while nothing is appended or signed because of the clock.', () =>
       read().clockUnsafe ? 1 : 0,
     );
+    gauge(
+      'indelible_scrub_progress_ratio',
+      'Part of all entries that the running scrub has checked.',
+      () => read().scrub?.ratio ?? 0,
+    );
+    gauge(
+      'indelible_scrub_last_completed_timestamp_seconds',
+      'When a scrub over everything last ended; 0 for never.',
+      () => read().scrub?.lastCompleted ?? 0,
+    );
+    new Counter({
+      name: 'indelible_scrub_bytes_total',
+      help: 'Bytes that the scrub has read and checked.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read().scrub?.bytes ?? 0);
+      },
+    });
   }
 
   /** Something that is measured at each scrape. */
