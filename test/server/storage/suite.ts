@@ -62,6 +62,15 @@ export function storageSuite(name: string, open: () => Promise<OpenedStore>): vo
       expect(await keysOf('', '~')).toEqual(['a']);
     });
 
+    test('reads past the cache, where there are such, are the same reads', async () => {
+      await store.commit([put('a', '1'), put('b', '2')]);
+      const { uncached = store } = store;
+      expect(await uncached.get('a')).toEqual(text('1'));
+      expect(await uncached.getMany(['b', 'c'])).toEqual([text('2'), undefined]);
+      const range = { gte: 'a', lt: 'z', limit: 1, reverse: true };
+      expect(await uncached.list(range)).toEqual([{ key: 'b', value: text('2') }]);
+    });
+
     test('a list has a first key, an end, a limit and a direction', async () => {
       await store.commit(['a', 'b', 'c', 'd', 'e'].map((key) => put(key, key)));
       expect(await keysOf('b', 'd')).toEqual(['b', 'c']);
