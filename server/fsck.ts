@@ -17,6 +17,7 @@ import { makeDatabaseView } from './storage/database-view.ts';
 import { STORE_KEY } from './storage/keys.ts';
 import { openLevelStore } from './storage/level.ts';
 import { type ReadOnlyStore, StorageError, type Store } from './storage/store.ts';
+import { checkTextLog } from './storage/wal-scan.ts';
 
 export interface FsckOptions {
   readonly path: string;
@@ -116,6 +117,8 @@ function judge(
 async function withDatabase<T>(path: string, faults: FaultList, use: (store: ReadOnlyStore) => Promise<T>): Promise<T> {
   const view = makeDatabaseView(path);
   try {
+    // What LevelDB said while a server ran, such as of checksums that did not hold when it compacted.
+    reportStorageError(() => checkTextLog(path), faults);
     let store: Store;
     try {
       store = await openLevelStore({
@@ -136,6 +139,15 @@ async function withDatabase<T>(path: string, faults: FaultList, use: (store: Rea
     }
   } finally {
     view.remove();
+  }
+}
+
+function reportStorageError(check: () => void, faults: FaultList): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    faults.add(fault('database', 'malformed', { stored: error.message }));
   }
 }
 

@@ -23,8 +23,8 @@ export interface IdsOptions {
   readonly treeSize: number;
   /** Digest under the log's id key; `undefined` where the master seed is not at hand, and only forms are checked. */
   readonly idDigest: ((id: string) => string) | undefined;
-  /** Source name of an API key, by its id; `undefined` for keys that are not stored. */
-  readonly sourceOf: (keyId: string) => string | undefined;
+  /** Source name of an API key, by its id; `undefined` for keys that are not stored, `null` for those whose rows are damaged. */
+  readonly sourceOf: (keyId: string) => string | undefined | null;
   readonly reads: Reads;
   readonly report: Report;
   /** Rows of entries beyond the tree size are those of commits since, not damage. */
@@ -49,7 +49,7 @@ export interface IdsCheck {
 
 /** The id rows of an events log. */
 export function makeIdsCheck(options: IdsOptions): IdsCheck {
-  const { log, reads, report, idDigest } = options;
+  const { log, reads, report, idDigest, sourceOf } = options;
   const tell = (problem: Fault['problem'], rest: Partial<Fault>): void =>
     report(fault('id', problem, { log, ...rest }));
   /** Rows that entries have asked for and that are there. */
@@ -84,8 +84,12 @@ export function makeIdsCheck(options: IdsOptions): IdsCheck {
   };
 
   return {
-    entries: async (first, given) => {
+    entries: async (first, known) => {
       if (idDigest === undefined) return;
+      // Under what name an id was used is not known where the row of the key is damaged.
+      const given = known.map((entry) =>
+        entry === undefined || sourceOf(entry.header.by) === null ? undefined : entry,
+      );
       for (const [i, entry] of given.entries()) if (entry === undefined) unsound.add(first + i);
       const entries = given.filter((entry) => entry !== undefined);
       const wanted: Wanted[] = [];
@@ -208,9 +212,9 @@ function requestKeys({ log, sourceOf }: IdsOptions, { header }: EntryIds, idDige
 }
 
 /** A key that is set from outside is not stored and goes by its id; it may have the id of one that is. */
-function sources(by: string, sourceOf: (keyId: string) => string | undefined): string[] {
+function sources(by: string, sourceOf: IdsOptions['sourceOf']): string[] {
   const name = sourceOf(by);
-  return name === undefined || name === by ? [by] : [name, by];
+  return name === undefined || name === null || name === by ? [by] : [name, by];
 }
 
 /** Follows the entries of requests with an Idempotency-Key: n counts them from 0, without gaps. */

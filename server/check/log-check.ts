@@ -24,7 +24,7 @@ export interface LogCheckOptions {
   readonly definition: LogDefinition;
   readonly verifierKey: VerifierKey;
   readonly idDigest: ((id: string) => string) | undefined;
-  readonly sourceOf: (keyId: string) => string | undefined;
+  readonly sourceOf: IdsOptions['sourceOf'];
   readonly reads: Reads;
   readonly report: Report;
   /**

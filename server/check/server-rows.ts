@@ -142,14 +142,15 @@ export async function checkDefinitions({ reads, report, keys }: ServerRowsOption
   return logs;
 }
 
-/** Checks the API keys. Returns them by id. */
-export async function checkApiKeys({ reads, report }: ServerRowsOptions): Promise<ReadonlyMap<string, ApiKey>> {
-  const keys = new Map<string, ApiKey>();
+/** Checks the API keys. Returns them by id; `null` for those whose rows are damaged. */
+export async function checkApiKeys({ reads, report }: ServerRowsOptions): Promise<ReadonlyMap<string, ApiKey | null>> {
+  const keys = new Map<string, ApiKey | null>();
   for await (const row of rowsUnder(reads, API_KEY_PREFIX)) {
     const apiKey = parsed(row, 'API key', parseApiKey, report);
-    if (apiKey === undefined) continue;
-    if (row.key === apiKeyKey(apiKey.id)) keys.set(apiKey.id, apiKey);
-    else report(fault('API key', 'differs', { key: row.key, stored: `the key ${apiKey.id}` }));
+    const isOwn = apiKey !== undefined && row.key === apiKeyKey(apiKey.id);
+    keys.set(row.key.slice(API_KEY_PREFIX.length), isOwn ? apiKey : null);
+    if (apiKey !== undefined && !isOwn)
+      report(fault('API key', 'differs', { key: row.key, stored: `the key ${apiKey.id}` }));
   }
   return keys;
 }

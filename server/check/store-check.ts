@@ -58,7 +58,10 @@ export async function checkStore(options: StoreCheckOptions): Promise<StoreCheck
       definition,
       verifierKey,
       idDigest: keys?.idDigest(definition.origin),
-      sourceOf: (id) => apiKeys.get(id)?.name,
+      sourceOf: (id) => {
+        const key = apiKeys.get(id);
+        return key === null ? null : key?.name;
+      },
       reads,
       report,
       onEntries: (entries) => {

@@ -205,6 +205,13 @@ describe('a data directory', () => {
     expect(fingerprint(path)).toEqual(before);
   });
 
+  test('whose LevelDB has complained while a server ran: its words', async () => {
+    const path = await copy();
+    writeFileSync(join(path, 'db', 'LOG'), 'Compaction error: Corruption: block checksum mismatch\n', { flag: 'a' });
+    const { code, stdout } = await fsck(path);
+    expect([code, stdout]).toEqual([1, expect.stringContaining('block checksum mismatch')]);
+  });
+
   test('without its guard, or with both slots damaged: 1, and the rest is checked', async () => {
     const path = await copy();
     const guard = readFileSync(join(path, 'guard'));
@@ -254,6 +261,32 @@ describe('a data directory', () => {
     const { code, stderr } = await user.run(['fsck', ...flags(folder.path)]);
     expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
   });
+});
+
+test('logs of our own server, while its scrub runs', async () => {
+  const path = await copy();
+  const server = await ServerProcess.start({ dataDir: path, flags: ['--guard-inode', 'off'] });
+  for (const name of ['main', 'raw']) {
+    const info = (await (await server.fetch(`/logs/${name}`)).json()) as { verifier_key: string };
+    const { code, stdout, stderr } = await user.run([
+      'fsck',
+      '--url',
+      `${server.url}/logs/${name}`,
+      '--vkey',
+      info.verifier_key,
+    ]);
+    expect([code, stderr, stdout]).toEqual([0, '', expect.stringContaining('nothing differs: 300 entries')]);
+  }
+  const metric = async (name: string): Promise<number> => {
+    const text = await (await server.fetch('/metrics')).text();
+    return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+  };
+  while ((await metric('indelible_scrub_last_completed_timestamp_seconds')) === 0);
+  expect(await metric('indelible_scrub_progress_ratio')).toBe(1);
+  expect(await metric('indelible_scrub_bytes_total')).toBeGreaterThan(50_000);
+  expect(await metric('indelible_damage_total')).toBe(0);
+  expect((await server.stop()).code).toBe(0);
+  expect(server.stderr).not.toContain('damage');
 });
 
 describe('a log over HTTP', () => {

@@ -526,6 +526,14 @@ describe('ids', () => {
   });
 });
 
+test('a damaged API key is one finding, whatever was brought under it', async () => {
+  expect(await faultsAfter(flip(apiKeyKey(by), 0))).toEqual([[null, 'API key', 'malformed', null, apiKeyKey(by)]]);
+  const other = apiKeyKey('0'.repeat(16));
+  expect(await faultsAfter((rows) => add(other, rows.get(apiKeyKey(by)))(rows))).toEqual([
+    [null, 'API key', 'differs', null, other],
+  ]);
+});
+
 describe('what the engine or the operator cannot give', () => {
   test('rows that cannot be read are named, and the rest is checked', async () => {
     const bad = at(1);
