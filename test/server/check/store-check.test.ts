@@ -1,5 +1,6 @@
 /** The check of a whole store: clean stores are clean, and every planted fault is named exactly, alone. */
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { signCheckpoint } from '../../../proofs/checkpoint.ts';
 import { type Fault, faultText } from '../../../server/check/fault.ts';
 import { checkStore, type StoreCheck } from '../../../server/check/store-check.ts';
 import { parsePointer } from '../../../server/ingest/event-id.ts';
@@ -8,6 +9,7 @@ import { makeKeyRing } from '../../../server/secrets.ts';
 import {
   apiKeyKey,
   bundleKey,
+  COMMIT_PREFIX,
   commitKey,
   edgeKey,
   eventKey,
@@ -20,8 +22,9 @@ import {
   tileKey,
 } from '../../../server/storage/keys.ts';
 import { MemoryStore } from '../../../server/storage/memory.ts';
-import { encodeIdRow } from '../../../server/storage/rows.ts';
+import { encodeHeadRow, encodeIdRow } from '../../../server/storage/rows.ts';
 import { type Range, type Row, StorageError } from '../../../server/storage/store.ts';
+import { asTreeHash } from '../../../tree/hash.ts';
 import { append, firstStart, type World } from '../memory-server.ts';
 
 type Rows = Map<string, Uint8Array>;
@@ -160,6 +163,12 @@ const refreshedHead = (): string =>
     .rows()
     .map(([key]) => key)
     .find((key) => /^log\/main\/head\/\d{16}\/\d{16}$/.test(key)) as string;
+
+const lastRecord = (): string =>
+  world.rows
+    .rows()
+    .map(([key]) => key)
+    .findLast((key) => key.startsWith(COMMIT_PREFIX)) as string;
 
 const at = (index: number, log = 'main') => tileKey(log, { level: 0, index });
 const zeros = 'A'.repeat(43);
@@ -386,7 +395,7 @@ const CASES: Case[] = [
 
 describe('one planted fault is one finding', () => {
   test.each(CASES)('%s', async (_name, edit, expected) => {
-    const n = world.rows.rows().filter(([key]) => key.startsWith(commitKey(0).slice(0, -16))).length;
+    const n = Number(lastRecord().slice(-16));
     const last = (found: unknown): unknown =>
       Array.isArray(found) && found[4] === REFRESHED
         ? [...found.slice(0, 4), refreshedHead()]
@@ -522,6 +531,49 @@ describe('ids', () => {
     expect(found).toEqual([
       ...[290, 291, 292, 597].map((leafIndex) => ['main', 'id', 'missing', leafIndex, expect.any(String)]),
       ...[290, 291, 292, 597].map(() => ['main', 'id', 'stray', expect.any(Number), expect.any(String)]),
+    ]);
+  });
+});
+
+describe('what was signed is not what is stored', () => {
+  const signed = (treeSize: number, rootHash: Uint8Array, time: number): Uint8Array => {
+    const origin = 'example.com/logs/main';
+    const signer = makeKeyRing(world.masterSeed, world.storeId).signer(origin, 0);
+    return encodeHeadRow({
+      checkpoint: signCheckpoint({ origin, treeSize, rootHash: asTreeHash(rootHash) }, signer),
+      time,
+    });
+  };
+  const other = new Uint8Array(32).fill(7);
+
+  test.each([1, 255, 256, 257, 290, 512, 599])('another root at size %d, rightly signed', async (size) => {
+    const key = headKey('main', size);
+    expect(await faultsAfter((rows) => rows.set(key, signed(size, other, 5)))).toEqual([
+      ['main', 'head', 'differs', size, key],
+    ]);
+  });
+
+  test('a second root at one size', async () => {
+    const key = refreshKey('main', 290, 9);
+    expect(await faultsAfter((rows) => rows.set(key, signed(290, other, 9)))).toEqual([
+      ['main', 'head', 'differs', 290, key],
+    ]);
+  });
+
+  test('a time that is not that of the key', async () => {
+    const key = refreshKey('main', 290, 9);
+    expect(await faultsAfter((rows) => rows.set(key, signed(290, other, 8)))).toEqual([
+      ['main', 'head', 'malformed', 290, key],
+    ]);
+  });
+
+  test.each([
+    ['the number of logs', 76],
+    ['the sum over all logs', 90],
+  ])('%s in the last commit record', async (_name, place) => {
+    const key = lastRecord();
+    expect(await faultsAfter(flip(key, place))).toEqual([
+      [null, 'commit record', 'differs', Number(key.slice(-16)), key],
     ]);
   });
 });
