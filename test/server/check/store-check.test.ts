@@ -25,6 +25,7 @@ import { MemoryStore } from '../../../server/storage/memory.ts';
 import { encodeHeadRow, encodeIdRow } from '../../../server/storage/rows.ts';
 import { type Range, type Row, StorageError } from '../../../server/storage/store.ts';
 import { asTreeHash } from '../../../tree/hash.ts';
+import { seededRandom } from '../../support/random.ts';
 import { append, firstStart, type World } from '../memory-server.ts';
 
 type Rows = Map<string, Uint8Array>;
@@ -576,6 +577,23 @@ describe('what was signed is not what is stored', () => {
       [null, 'commit record', 'differs', Number(key.slice(-16)), key],
     ]);
   });
+});
+
+test('whatever byte of what can be derived is changed: it is found, and never more than a few things are blamed', async () => {
+  const random = seededRandom(20261124);
+  // All but what nothing else says: the receivedAt of raw logs, and what JSON rows hold besides.
+  const keys = [...copy().keys()].filter((key) =>
+    /^log\/(?:main|_system)\/(?:edge|event|id|open|tile)|^log\/raw\/(?:open|tile)|^server\/commit\//.test(key),
+  );
+  for (let i = 0; i < 120; i++) {
+    const key = keys[Math.floor(random() * keys.length)] as string;
+    let place = 0;
+    const found = await faultsAfter((rows) => {
+      place = Math.floor(random() * (rows.get(key) as Uint8Array).length);
+      flip(key, place)(rows);
+    });
+    expect([key, place, found.length > 0 && found.length <= 4]).toEqual([key, place, true]);
+  }
 });
 
 test('a damaged API key is one finding, whatever was brought under it', async () => {
