@@ -4,7 +4,7 @@
  */
 import { join, resolve } from 'node:path';
 import { fromHex, fromUtf8 } from '../tree/bytes.ts';
-import { FaultList, fault } from './check/fault.ts';
+import { FaultList, fault, type Report } from './check/fault.ts';
 import { checkStore, type StoreCheck } from './check/store-check.ts';
 import { inspect, isUntouched } from './data-directory.ts';
 import { EXIT, ExitError } from './errors.ts';
@@ -14,7 +14,7 @@ import { type KeyRing, makeKeyRing, readMasterFile } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
 import type { LogHead } from './storage/commit-record.ts';
 import { makeDatabaseView } from './storage/database-view.ts';
-import { STORE_KEY } from './storage/keys.ts';
+import { COMMIT_PREFIX, STORE_KEY } from './storage/keys.ts';
 import { openLevelStore } from './storage/level.ts';
 import { type ReadOnlyStore, StorageError, type Store } from './storage/store.ts';
 import { checkTextLog } from './storage/wal-scan.ts';
@@ -68,13 +68,15 @@ export async function checkDataDirectory(options: FsckOptions): Promise<FsckRepo
       notes.push('a first start was interrupted before its first commit: there is nothing to check yet');
       return { faults, notes, logs: [], commit: 0 };
     }
-    const checked = await withDatabase(join(path, 'db'), faults, async (store) => {
+    const checked = await withDatabase(join(path, 'db'), faults, async (store, report) => {
       const storeId = guard?.storeId ?? (await storedId(store));
       const keys = keysOf(path, storeId, options.masterSeed, faults);
-      return await checkStore({ ...options, store, storeId, keys, report: (one) => faults.add(one), pace: politely() });
+      return await checkStore({ ...options, store, storeId, keys, report, pace: politely() });
     });
     const commit = Math.max(0, ...checked.hashes.keys());
-    if (guard !== undefined) judge(guard, guardPath, checked, commit, faults, notes);
+    const lost = faults.kept.some(({ problem, key }) => problem === 'unreadable' && key?.startsWith(COMMIT_PREFIX));
+    if (lost) notes.push('the commit records cannot be read, so guard and database were not compared');
+    else if (guard !== undefined) judge(guard, guardPath, checked, commit, faults, notes);
     return { faults, notes, logs: checked.heads, commit };
   } finally {
     for (const release of unlock) release();
@@ -113,9 +115,15 @@ function judge(
     notes.push('a first start was interrupted before its first commit: the next start makes the database again');
 }
 
-/** Opens a view of the database, so that nothing in the folder itself changes. */
-async function withDatabase<T>(path: string, faults: FaultList, use: (store: ReadOnlyStore) => Promise<T>): Promise<T> {
+/** Opens a view of the database, so that nothing in the folder itself changes. What is told names the real files. */
+async function withDatabase<T>(
+  path: string,
+  faults: FaultList,
+  use: (store: ReadOnlyStore, report: Report) => Promise<T>,
+): Promise<T> {
   const view = makeDatabaseView(path);
+  const real = (text: string): string => text.replaceAll(view.path, path);
+  const report: Report = (found) => faults.add({ ...found, stored: found.stored === null ? null : real(found.stored) });
   try {
     // What LevelDB said while a server ran, such as of checksums that did not hold when it compacted.
     reportStorageError(() => checkTextLog(path), faults);
@@ -124,16 +132,15 @@ async function withDatabase<T>(path: string, faults: FaultList, use: (store: Rea
       store = await openLevelStore({
         path: view.path,
         createIfMissing: false,
-        onDamage: ({ message }) =>
-          faults.add(fault('database', 'malformed', { stored: message.replaceAll(view.path, path) })),
+        onDamage: ({ message }) => report(fault('database', 'malformed', { stored: message })),
       });
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       const exitCode = error.code === 'locked' ? EXIT.inUse : EXIT.refused;
-      throw new ExitError(exitCode, error.message.replaceAll(view.path, path), { cause: error });
+      throw new ExitError(exitCode, real(error.message), { cause: error });
     }
     try {
-      return await use(store.uncached ?? store);
+      return await use(store.uncached ?? store, report);
     } finally {
       await store.close();
     }

@@ -212,6 +212,21 @@ describe('a data directory', () => {
     expect([code, stdout]).toEqual([1, expect.stringContaining('block checksum mismatch')]);
   });
 
+  test('with a table of LevelDB that was cut short: what cannot be read is named by its real file', async () => {
+    const path = await copy();
+    // A start turns the log file into a table.
+    const server = await ServerProcess.start({ dataDir: path, flags: ['--guard-inode', 'off'] });
+    expect((await server.stop()).code).toBe(0);
+    const [name] = readdirSync(join(path, 'db')).filter((file) => file.endsWith('.ldb'));
+    const table = join(path, 'db', name as string);
+    writeFileSync(table, readFileSync(table).subarray(0, 5000));
+    const { code, stdout } = await fsck(path);
+    expect([code, stdout]).toEqual([1, expect.stringContaining(`cannot be read: stored LevelDB cannot read`)]);
+    expect(stdout).toContain(table);
+    expect(stdout).not.toContain(user.directory);
+    expect(stdout).not.toContain('rollback');
+  });
+
   test('without its guard, or with both slots damaged: 1, and the rest is checked', async () => {
     const path = await copy();
     const guard = readFileSync(join(path, 'guard'));
