@@ -70,7 +70,7 @@ async function checkDirectory(flags: FsckFlags, path: string): Promise<number> {
   // The server's modules take 0.15 s to load: only where they are needed.
   const [{ checkDataDirectory }, { readConfig }, { ExitError }, { faultText }] = await Promise.all([
     import('../server/fsck.ts'),
-    import('../server/config.ts'),
+    import('../server/read-config.ts'),
     import('../server/errors.ts'),
     import('../server/check/fault.ts'),
   ]);
