@@ -124,6 +124,8 @@ export async function makeOriginal(end: 'SIGTERM' | 'SIGKILL'): Promise<Original
   await appendEvents(server, 'second', 0, SECOND, new Map());
   await appendEvents(server, 'main', (3 * EVENTS) / 4, EVENTS / 4, events);
   await signed(server);
+  // What is made when it is first asked for is there: a later server that stops is not asked to make it.
+  for (const log of ['main', 'raw', 'second']) await server.fetch(`/logs/${log}/tree-head`);
   await server.stop(end);
 
   const keys = { admin: ADMIN_KEY, reader: reader.key, writer: writer.key, revoked: revoked.key };
