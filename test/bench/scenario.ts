@@ -1,0 +1,56 @@
+/** What a scenario of the bench is given, and what it finds. Subjects run in turn, A B A B, and every figure keeps all its rounds. */
+
+/** One figure of one subject over the rounds, in the order they ran. */
+export interface Series {
+  /** Who was measured: `indelible`, or a peer. */
+  readonly subject: string;
+  /** What was measured, such as `writes`, `server CPU per write`, `p99`. */
+  readonly figure: string;
+  /** Such as `/s`, `µs`, `ms`, `MB`, `B`. */
+  readonly unit: string;
+  readonly values: readonly number[];
+}
+
+/** A ratio over the rounds; only ratios are claimed. */
+export interface Ratio {
+  readonly text: string;
+  /** One value a pair of rounds. */
+  readonly values: readonly number[];
+  /** What the median has to reach; without either, the ratio is shown only. */
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  /** What it should reach one day. */
+  readonly aim?: number;
+  /** Of CPU per operation, so that it travels between machines: compared with the baseline kept in the repository. */
+  readonly kept?: boolean;
+}
+
+export interface Finding {
+  readonly series: readonly Series[];
+  readonly ratios: readonly Ratio[];
+  /** Acknowledged entries that were looked for after kill -9, all of them found. */
+  readonly found?: number;
+  /** What was not measured, and why: a missing peer. */
+  readonly skipped?: readonly string[];
+}
+
+export interface Bench {
+  readonly mode: 'quick' | 'full';
+  /** Pairs of rounds: at least three in a full run. */
+  readonly pairs: number;
+  /** Seconds of measured load in a round. */
+  readonly seconds: number;
+  /** A folder of its own, removed after the scenario. */
+  folder(name: string): string;
+  /** Says what goes on, on a terminal. */
+  progress(text: string): void;
+}
+
+export interface Scenario {
+  /** The letter it has in docs/performance.md. */
+  readonly id: string;
+  readonly title: string;
+  /** Whether the quick form runs it. */
+  readonly quick: boolean;
+  run(bench: Bench): Promise<Finding>;
+}
