@@ -1,12 +1,12 @@
 /** What the server measures about itself, for Prometheus. No label ever names a log, a key or a path. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ClockAlarm } from './clock.ts';
+import { type MeteredRoute, RequestMeter } from './request-meter.ts';
 import type { ScrubProgress } from './scrub.ts';
 
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #requests: Counter<'method' | 'route' | 'status'>;
-  readonly #seconds: Histogram<'method' | 'route'>;
+  readonly #requests = new RequestMeter();
   readonly #entries: Counter;
   readonly #commits: Counter;
   readonly #replays: Counter;
@@ -30,19 +30,6 @@ export class Metrics {
   ) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
-    this.#requests = new Counter({
-      name: 'indelible_http_requests_total',
-      help: 'Requests answered, by method, route and status.',
-      labelNames: ['method', 'route', 'status'],
-      registers,
-    });
-    this.#seconds = new Histogram({
-      name: 'indelible_http_request_duration_seconds',
-      help: 'Time from a request to its answer.',
-      labelNames: ['method', 'route'],
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-      registers,
-    });
     this.#entries = new Counter({ name: 'indelible_entries_appended_total', help: 'Entries made durable.', registers });
     this.#commits = new Counter({ name: 'indelible_commits_total', help: 'Commits promised by the guard.', registers });
     this.#replays = new Counter({
@@ -121,14 +108,13 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  render(): Promise<string> {
-    return this.#registry.metrics();
+  async render(): Promise<string> {
+    return `${await this.#registry.metrics()}\n${this.#requests.render()}`;
   }
 
-  /** `route` is the route's pattern, never a path. */
-  answered(method: string, route: string, status: number, seconds: number): void {
-    this.#requests.inc({ method, route, status: String(status) });
-    this.#seconds.observe({ method, route }, seconds);
+  /** `undefined` for what has no route. */
+  answered(route: MeteredRoute | undefined, status: number, seconds: number): void {
+    this.#requests.answered(route, status, seconds);
   }
 
   committed(entries: number): void {

@@ -47,8 +47,15 @@ const MAX_HEADER_SIZE = 16_384;
 /** How long a client gets to read why its connection is closed, in milliseconds. */
 const LAST_WORDS = 1000;
 
-/** Each open connection with the answers on it that are not complete yet. */
-type Connections = Map<Socket, Set<ServerResponse>>;
+/**
+ * Each open connection with its last answers; those that have ended are dropped when the next request comes, so that no request
+ * needs a listener of its own.
+ */
+type Connections = Map<Socket, ServerResponse[]>;
+
+function isOver({ writableFinished, destroyed, closed }: ServerResponse): boolean {
+  return writableFinished || destroyed || closed;
+}
 
 /** A server that has its port and answers 503 `not_ready` until it is told what to serve. */
 export interface BoundHttpServer extends HttpServer {
@@ -68,9 +75,11 @@ export async function bindHttp(
   let dispatch = (req: IncomingMessage, res: ServerResponse): void =>
     send(req, res, problem('not_ready', 'the server is starting; nothing was stored, ask again'));
   const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
-    const running = connections.get(req.socket);
-    running?.add(res);
-    res.once('close', () => running?.delete(res));
+    const answers = connections.get(req.socket);
+    if (answers !== undefined) {
+      while (answers.length > 0 && isOver(answers[0] as ServerResponse)) answers.shift();
+      answers.push(res);
+    }
     dispatch(req, res);
   };
   const options = {
@@ -97,7 +106,7 @@ export async function bindHttp(
   // Node would drop what comes after the 2,000th header without a word; the size bounds their number as well.
   server.maxHeadersCount = 0;
   const track = (socket: Socket): void => {
-    connections.set(socket, new Set());
+    connections.set(socket, []);
     socket.once('close', () => connections.delete(socket));
   };
   const handshakes = secure === undefined ? undefined : trackHandshakes(secure, track);
@@ -107,7 +116,7 @@ export async function bindHttp(
     const running = connections.get(socket);
     // Behind a complete request that still waits for its answer, ours to the garbage would be taken for that one; behind an
     // answer that has begun, for a second one.
-    const taken = [...(running ?? [])].some(({ req, headersSent }) => req.complete || headersSent);
+    const taken = running?.some((res) => !isOver(res) && (res.req.complete || res.headersSent)) === true;
     // What never ended its handshake, plain HTTP on a TLS port for one, could not read an answer.
     if (running === undefined || taken || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else refuse(socket, clientProblem(error.code));
@@ -160,7 +169,7 @@ function trackHandshakes(server: TlsServer, track: (socket: Socket) => void): Re
 
 /** Closes what carries no request; Node's own closeIdleConnections spares connections that never sent a byte. */
 function closeIdle(connections: Connections): void {
-  for (const [socket, running] of connections) if (running.size === 0) socket.destroy();
+  for (const [socket, answers] of connections) if (answers.every(isOver)) socket.destroy();
 }
 
 /** What the parser of HTTP, or its clock, has against a request. */

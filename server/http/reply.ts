@@ -1,6 +1,6 @@
 /** What a handler answers with, independent of who writes it to the socket. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { SECURITY_HEADERS } from './security-headers.ts';
+import { type BaseHeaders, PLAIN } from './security-headers.ts';
 
 export interface Reply {
   readonly status: number;
@@ -34,19 +34,22 @@ const LINGER = 1000;
  * Writes a reply. HEAD gets the headers of GET. A request whose body was not read to its end gets its reply and a closed
  * connection, but not at once: closing while bytes still arrive resets it, and the client may never see the reply.
  */
-export function send(req: IncomingMessage, res: ServerResponse, reply: Reply): void {
+export function send(req: IncomingMessage, res: ServerResponse, reply: Reply, base: BaseHeaders = PLAIN): void {
   if (res.headersSent) return;
-  const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
-  const empty = reply.status === 304 || reply.status === 204;
-  const headers: Record<string, string | number> = { ...SECURITY_HEADERS, ...reply.headers };
-  if (!empty) headers['content-length'] = body.length;
+  const { status, headers, body } = reply;
+  const empty = status === 304 || status === 204;
+  const all = base.slice();
+  for (const name in headers) all.push(name, headers[name] as string);
+  if (!empty) all.push('content-length', String(Buffer.byteLength(body)));
+  // A text goes out in one piece with the headers, bytes as a second piece.
   const content = req.method === 'HEAD' || empty ? undefined : body;
   if (req.complete) {
-    res.writeHead(reply.status, headers);
+    res.writeHead(status, all);
     res.end(content);
     return;
   }
-  res.writeHead(reply.status, { ...headers, connection: 'close' });
+  if (headers['connection'] === undefined) all.push('connection', 'close');
+  res.writeHead(status, all);
   if (content === undefined) res.flushHeaders();
   else res.write(content);
   const cut = setTimeout(() => res.end(), LINGER);

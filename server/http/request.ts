@@ -2,7 +2,6 @@
 import type { IncomingMessage } from 'node:http';
 import { parseDecimal } from '../../tree/bytes.ts';
 import { ServerError } from '../errors.ts';
-import type { BodyBudget } from './body-budget.ts';
 import type { Call } from './call.ts';
 
 /**
@@ -10,14 +9,7 @@ import type { Call } from './call.ts';
  * left unread then closes the connection. A body may take a minute, so the key is looked at again when it is there:
  * `unauthorized` if it was revoked meanwhile.
  */
-export async function readBody({ req, server, key, bodies }: Call, limit: number): Promise<Uint8Array> {
-  const body = await receive(req, limit, bodies);
-  if (key !== undefined && !server.apiKeys.holds(key))
-    throw new ServerError('unauthorized', 'this API key is not known, or revoked');
-  return body;
-}
-
-function receive(req: IncomingMessage, limit: number, budget: BodyBudget): Promise<Uint8Array> {
+export function readBody({ req, server, key, bodies }: Call, limit: number): Promise<Uint8Array> {
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return Promise.reject(
@@ -28,14 +20,14 @@ function receive(req: IncomingMessage, limit: number, budget: BodyBudget): Promi
     new ServerError('body_too_large', `a body has at most ${limit} bytes`, { details: { limit } });
   if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
-    let chunks: Buffer[] = [];
+    const chunks: Buffer[] = [];
     let size = 0;
     let taken = 0;
     /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
     const finish = (): void => {
-      budget.giveBack(taken);
+      bodies.giveBack(taken);
       taken = 0;
-      chunks = [];
+      chunks.length = 0;
     };
     const refuse = (error: ServerError): void => {
       req.pause();
@@ -46,7 +38,7 @@ function receive(req: IncomingMessage, limit: number, budget: BodyBudget): Promi
     req.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size > limit) refuse(tooLarge());
-      else if (!budget.take(chunk.length))
+      else if (!bodies.take(chunk.length))
         refuse(new ServerError('pushback', 'too many bodies are under way; send it again'));
       else {
         taken += chunk.length;
@@ -56,15 +48,15 @@ function receive(req: IncomingMessage, limit: number, budget: BodyBudget): Promi
     req.on('end', () => {
       const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
       finish();
-      resolve(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+      if (key === undefined || server.apiKeys.holds(key))
+        resolve(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+      else reject(new ServerError('unauthorized', 'this API key is not known, or revoked'));
     });
-    const lost = (): void => {
+    // Errors too end in `close`, where nobody listens for them.
+    req.on('close', () => {
+      if (req.complete) return;
       finish();
       reject(new ServerError('bad_request', 'the connection ended before the body did'));
-    };
-    req.on('error', lost);
-    req.on('close', () => {
-      if (!req.complete) lost();
     });
   });
 }
@@ -102,13 +94,16 @@ export function idempotencyKey(req: IncomingMessage): string | undefined {
   return key;
 }
 
+const NO_VALUES: ReadonlyMap<string, string> = new Map();
+
 /**
  * Query parameters, each given at most once and, but where the others are ignored, each known. Throws ServerError `bad_parameter`.
  */
 export class Query {
-  readonly #values: ReadonlyMap<string, string>;
+  readonly #values: ReadonlyMap<string, string> = NO_VALUES;
 
   constructor(search: string, known: readonly string[], others: 'refused' | 'ignored' = 'refused') {
+    if (search === '') return;
     const values = new Map<string, string>();
     for (const pair of search.split('&')) {
       if (pair === '') continue;
