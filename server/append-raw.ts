@@ -43,11 +43,10 @@ export function buildRawAppend(
   }
   const { transaction } = group;
   const receivedAt = receivedAtIn(group, log);
-  // Copies: leaves stay in memory until their bundle is full, and a view would keep the whole request with them.
-  const copies = leaves.map((leaf) => leaf.slice());
-  const [leafIndex = 0] = copies.map((leaf) => transaction.append(log, leaf, receivedAt));
+  const leafIndex = transaction.treeSize(log);
+  for (const leaf of leaves) transaction.append(log, leaf, receivedAt);
   if (id !== undefined) {
-    group.fresh.set(id.key, { leafIndex, count: leaves.length, contents: copies, entries: [] });
+    group.fresh.set(id.key, { leafIndex, count: leaves.length, contents: leaves, entries: [] });
     transaction.put(id.key, encodeIdRow({ leafIndex, count: leaves.length }));
   }
   return () => resolve({ leafIndex, replayed: false });

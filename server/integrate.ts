@@ -29,16 +29,15 @@ export function integrate(
   const writes: Write[] = [];
   const leafHashes: LeafHash[] = [];
   const frontier = before.frontier.slice();
-  const rows = before.partials.map((partial) => growable(partial));
+  const partials = before.partials.slice();
+  /** Rows of tiles that grow in this commit, by level, with room for a whole tile. */
+  const rows: (GrowingRow | undefined)[] = [];
   let open = before.openLeaves.slice();
   let treeSize = before.treeSize;
 
   const pushRow = (level: number, hash: TreeHash): void => {
-    let row = rows[level];
-    if (row === undefined) {
-      row = growable(new Uint8Array(0));
-      rows[level] = row;
-    }
+    const row = rows[level] ?? growable(partials[level] ?? EMPTY);
+    rows[level] = row;
     row.bytes.set(hash, row.length);
     row.length += HASH_SIZE;
     if (row.length < TILE_BYTES) return;
@@ -46,7 +45,7 @@ export function integrate(
       key: tileKey(log, { level, index: Math.floor(treeSize / TILE_WIDTH ** (level + 1)) }),
       value: row.bytes,
     });
-    rows[level] = growable(new Uint8Array(0));
+    rows[level] = growable(EMPTY);
   };
 
   for (const leaf of leaves) {
@@ -68,10 +67,11 @@ export function integrate(
     }
   }
   const firstOpen = treeSize - open.length;
-  for (let i = Math.max(firstOpen, before.treeSize); i < treeSize; i++) {
-    writes.push({ key: openKey(log, i), value: open[i - firstOpen] });
+  const firstNew = Math.max(firstOpen, before.treeSize);
+  for (let i = firstNew; i < treeSize; i++) writes.push({ key: openKey(log, i), value: open[i - firstOpen] });
+  for (const [level, row] of rows.entries()) {
+    if (row !== undefined) partials[level] = row.bytes.subarray(0, row.length);
   }
-  const partials = rows.map(({ bytes, length }) => bytes.subarray(0, length));
   return {
     state: {
       treeSize,
@@ -80,16 +80,41 @@ export function integrate(
       head: before.head,
       frontier,
       partials,
-      openLeaves: open,
+      openLeaves: keep(open, firstNew - firstOpen),
     },
     writes,
     leafHashes,
   };
 }
 
+interface GrowingRow {
+  readonly bytes: Uint8Array;
+  length: number;
+}
+
+const EMPTY = new Uint8Array(0);
+
 /** A tile's worth of room that begins with a copy of `bytes`: the state before must not change under its readers. */
-function growable(bytes: Uint8Array): { readonly bytes: Uint8Array; length: number } {
+function growable(bytes: Uint8Array): GrowingRow {
   const room = new Uint8Array(TILE_BYTES);
   room.set(bytes);
   return { bytes: room, length: bytes.length };
+}
+
+/**
+ * Leaves that stay in memory until their bundle is full: those from `first` on in one array of their own, because what came in is a
+ * view of a whole request. One array a commit, for each costs as much as hashing two leaves.
+ */
+function keep(open: Uint8Array[], first: number): Uint8Array[] {
+  let length = 0;
+  for (let i = first; i < open.length; i++) length += (open[i] as Uint8Array).length;
+  const room = new Uint8Array(length);
+  let at = 0;
+  for (let i = first; i < open.length; i++) {
+    const leaf = open[i] as Uint8Array;
+    room.set(leaf, at);
+    open[i] = room.subarray(at, at + leaf.length);
+    at += leaf.length;
+  }
+  return open;
 }

@@ -45,6 +45,8 @@ const STORE_KEY = Uint8Array.of(0);
 const CURSOR = 1;
 const LEAF = 2;
 const NOTHING = new Uint8Array(0);
+/** Bytes of a leaf hash that a key has. */
+const HASH_PART = 16;
 
 interface Fresh {
   readonly first: number;
@@ -110,8 +112,9 @@ export class LeafIndex {
     if (store === undefined) throw behind();
     // Looked at first: what is written meanwhile may be missed by the search, but not by the cursor.
     const cursor = this.#cursors.get(log) ?? 0;
-    const prefix = leafPrefix(log, leafHash);
-    const keys = await store.keys(concatBytes(prefix, u48(0)), concatBytes(prefix, u48(treeSize)), 1).catch((error) => {
+    const prefix = logPrefix(log);
+    const [gte, lt] = [leafKey(prefix, leafHash, 0), leafKey(prefix, leafHash, treeSize)];
+    const keys = await store.keys(gte, lt, 1).catch((error) => {
       this.#trouble(error);
       throw behind();
     });
@@ -210,7 +213,8 @@ export class LeafIndex {
       this.#roomAgain = this.#options.clock.monotonicMicros() + ROOM_PAUSE * 1000;
       return;
     }
-    const rows: DerivedRow[] = hashes.map((hash, i) => ({ key: leafKey(log, hash, next + i), value: NOTHING }));
+    const prefix = logPrefix(log);
+    const rows: DerivedRow[] = hashes.map((hash, i) => ({ key: leafKey(prefix, hash, next + i), value: NOTHING }));
     rows.push({ key: cursorKey(log), value: u64(next + hashes.length) });
     await store.write(rows).finally(() => this.#options.room?.release(cost));
     this.#cursors.set(log, next + hashes.length);
@@ -272,19 +276,25 @@ export class LeafIndex {
     }
   }
 
+  /** Waits for a nudge; a timer of its own only where there is something to look at again without one. */
   async #pause(): Promise<void> {
-    const wake = new AbortController();
-    this.#nudge = () => wake.abort();
     // Nothing is missed: between the last look and here nobody else had a turn.
+    if (this.#stop.signal.aborted || this.#remake) return;
     const { clock } = this.#options;
-    const wait = this.#roomAgain > clock.monotonicMicros() ? ROOM_PAUSE : IDLE;
-    if (!this.#stop.signal.aborted && !this.#remake) await clock.sleep(wait, wake.signal).catch(() => {});
+    const nudged = new Promise<void>((resolve) => {
+      this.#nudge = resolve;
+    });
+    const resting =
+      this.#roomAgain > clock.monotonicMicros() ? ROOM_PAUSE : this.#unreadable.size > 0 ? RETRY_PAUSE : 0;
+    if (resting === 0) await nudged;
+    else {
+      const wake = new AbortController();
+      await Promise.race([nudged, clock.sleep(resting, wake.signal).catch(() => {})]);
+      wake.abort();
+    }
     this.#nudge = () => {};
   }
 }
-
-/** Longest wait without a nudge, in milliseconds. */
-const IDLE = 60_000;
 
 function behind(): ServerError {
   return new ServerError(
@@ -301,17 +311,15 @@ function logPrefix({ name }: Log): Uint8Array {
   return concatBytes(Uint8Array.of(LEAF, name.length), utf8(name));
 }
 
-function leafPrefix(log: Log, leafHash: Uint8Array): Uint8Array {
-  return concatBytes(logPrefix(log), leafHash.subarray(0, 16));
-}
-
-function leafKey(log: Log, leafHash: LeafHash, leafIndex: number): Uint8Array {
-  return concatBytes(leafPrefix(log, leafHash), u48(leafIndex));
-}
-
-/** The last 6 of 8 bytes: sizes above 2^48 are far beyond what a log can hold. */
-function u48(n: number): Uint8Array {
-  return u64(n).subarray(2);
+/** One array and no copies of parts: a key is made for every leaf. */
+function leafKey(prefix: Uint8Array, leafHash: Uint8Array, leafIndex: number): Uint8Array {
+  const key = new Uint8Array(prefix.length + HASH_PART + 6);
+  key.set(prefix);
+  for (let i = 0; i < HASH_PART; i++) key[prefix.length + i] = leafHash[i] as number;
+  let rest = leafIndex;
+  // Six bytes are enough: sizes above 2^48 are far beyond what a log can hold.
+  for (let at = key.length - 1; rest > 0; at--, rest = Math.floor(rest / 256)) key[at] = rest % 256;
+  return key;
 }
 
 function readU48(bytes: Uint8Array, at: number): number {

@@ -18,7 +18,7 @@ import { ServerError } from './errors.ts';
 import type { Room } from './free-space.ts';
 import type { Answer, Group } from './group.ts';
 import type { Log } from './log.ts';
-import { readUsedIds, type UsedIdSources, type WantedId } from './used-ids.ts';
+import { readUsedIds, type UsedIdSources, type UsedIds, type WantedId } from './used-ids.ts';
 
 export interface SequencerLimits {
   /** Entries that may wait at once; over it, appends answer 503 `pushback`. */
@@ -66,6 +66,9 @@ interface Job {
   build(group: Group): Answer;
   reject(error: unknown): void;
 }
+
+const NO_IDS: readonly WantedId[] = [];
+const NO_USED_IDS: UsedIds = { stored: new Map(), damaged: new Map() };
 
 export class Sequencer {
   readonly #options: SequencerOptions;
@@ -117,7 +120,7 @@ export class Sequencer {
         entries: request.leaves.length,
         bytes,
         cost: bytes + request.leaves.length * ENTRY_COST,
-        ids: id === undefined ? [] : [id],
+        ids: id === undefined ? NO_IDS : [id],
         build: (group) => buildRawAppend(request, id, group, resolve, reject),
         reject,
       });
@@ -236,14 +239,12 @@ export class Sequencer {
 
   async #commitGroup(jobs: readonly Job[]): Promise<void> {
     const { committer, clock, onCommit } = this.#options;
-    const { stored, damaged } = await readUsedIds(
-      this.#options,
-      jobs.flatMap(({ ids }) => ids),
-    );
+    const ids = jobs.flatMap(({ ids }) => ids);
+    const { stored, damaged } = ids.length === 0 ? NO_USED_IDS : await readUsedIds(this.#options, ids);
     const group: Group = { transaction: new Transaction(), now: clock.now(), stored, fresh: new Map() };
     const answers: Answer[] = [];
     for (const job of jobs) {
-      const damage = job.ids.map(({ key }) => damaged.get(key)).find((error) => error !== undefined);
+      const damage = damaged.size === 0 ? undefined : damageOf(job, damaged);
       try {
         if (damage !== undefined) throw damage;
         answers.push(job.build(group));
@@ -258,4 +259,13 @@ export class Sequencer {
       onCommit(new Map([...transaction.touched.values()].map(({ log }) => [log, leafHashes.get(log.name) ?? []])));
     }
   }
+}
+
+/** What is wrong with a row that the job asks for. */
+function damageOf({ ids }: Job, damaged: UsedIds['damaged']): ServerError | undefined {
+  for (const { key } of ids) {
+    const error = damaged.get(key);
+    if (error !== undefined) return error;
+  }
+  return undefined;
 }

@@ -50,16 +50,11 @@ async function append(
   const { name: source } = key as NonNullable<typeof key>;
   const { leafIndex, replayed } = await server.sequencer.appendRaw({ log, leaves, source, idempotencyKey: once });
   if (replayed) metrics.replayed(leaves.length);
-  return {
-    status: 200,
-    headers: {
-      'content-type': 'text/plain; charset=utf-8',
-      'cache-control': 'no-store',
-      ...(replayed ? REPLAYED : {}),
-    },
-    body: String(leafIndex),
-  };
+  return { status: 200, headers: replayed ? REPLAYED_HEADERS : HEADERS, body: String(leafIndex) };
 }
+
+const HEADERS = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
+const REPLAYED_HEADERS = { ...HEADERS, ...REPLAYED };
 
 function readFrames(body: Uint8Array, limit: number): Uint8Array[] {
   try {
