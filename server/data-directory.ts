@@ -23,7 +23,7 @@ import { DEFAULT_WRITE_BUFFER, isLevelFile, openLevelStore } from './storage/lev
 import { StorageError, type Store } from './storage/store.ts';
 
 /** The layout of a data directory that this version reads and writes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'lost+found']);
 
@@ -188,6 +188,11 @@ function checkFormat(path: string): void {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw refused(`${path} does not hold the number of a format`);
   if (Number(text) > FORMAT) {
     throw refused(`${path} says format ${text}: this data directory was made by a newer version. Start that one.`);
+  }
+  if (Number(text) < FORMAT) {
+    throw refused(
+      `${path} says format ${text}, which only versions before the first release wrote. Start the version that made it, or begin anew in another directory.`,
+    );
   }
 }
 

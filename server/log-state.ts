@@ -11,7 +11,7 @@ import { coveringNodes } from '../tree/positions.ts';
 import { fullTiles, hashRange, nodeFromTile, partialWidth, TILE_HEIGHT, TILE_WIDTH } from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from './storage/keys.ts';
-import { type Edge, parseEdge } from './storage/rows.ts';
+import { type Edge, parseEdge, parseOpenRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
 
 export interface LogState extends Edge {
@@ -19,6 +19,8 @@ export interface LogState extends Edge {
   readonly partials: readonly Uint8Array[];
   /** Leaves of the entry bundle that is not full yet. */
   readonly openLeaves: readonly Uint8Array[];
+  /** Leaf indexes at which the rows begin that hold them, one row a commit. */
+  readonly openRuns: readonly number[];
 }
 
 /** Reads and checks a log's edge row. Throws ServerError `damaged`. */
@@ -40,7 +42,7 @@ export async function readEdge(store: Store, log: string): Promise<Edge> {
 export async function loadLogState(store: Store, log: string): Promise<LogState> {
   const edge = await readEdge(store, log);
   const { treeSize } = edge;
-  const openLeaves = await readOpenLeaves(store, log, treeSize - (treeSize % TILE_WIDTH), treeSize);
+  const { leaves: openLeaves, runs: openRuns } = await readOpenLeaves(store, log, treeSize);
   const partials: Uint8Array[] = [joinHashes(openLeaves.map(leafHash))];
   for (let level = 1; TILE_WIDTH ** level <= treeSize; level++) {
     const width = partialWidth(level, treeSize);
@@ -54,7 +56,7 @@ export async function loadLogState(store: Store, log: string): Promise<LogState>
     });
     partials.push(joinHashes(roots));
   }
-  const state = { ...edge, partials, openLeaves };
+  const state = { ...edge, partials, openLeaves, openRuns };
   checkRightEdge(log, state);
   return state;
 }
@@ -78,12 +80,35 @@ function checkRightEdge(log: string, state: LogState): void {
   }
 }
 
-async function readOpenLeaves(store: Store, log: string, from: number, to: number): Promise<Uint8Array[]> {
-  const keys = Array.from({ length: to - from }, (_, i) => openKey(log, from + i));
-  return (await store.getMany(keys)).map((leaf, i) => {
-    if (leaf === undefined) throw new ServerError('damaged', `log ${log}: the leaf ${keys[i]} is missing`);
-    return leaf;
-  });
+interface OpenLeaves {
+  readonly leaves: Uint8Array[];
+  readonly runs: number[];
+}
+
+/** The leaves of the bundle that is not full at a tree size. Throws ServerError `damaged` where they are not all there. */
+async function readOpenLeaves(store: Store, log: string, treeSize: number): Promise<OpenLeaves> {
+  const leaves: Uint8Array[] = [];
+  const runs: number[] = [];
+  const first = treeSize - (treeSize % TILE_WIDTH);
+  const range = { gte: openKey(log, first), lt: openKey(log, treeSize), limit: TILE_WIDTH };
+  for (const { key, value } of await store.list(range)) {
+    const next = first + leaves.length;
+    if (key !== openKey(log, next)) break;
+    runs.push(next);
+    leaves.push(...readRun(key, value, treeSize - next));
+  }
+  if (leaves.length < treeSize - first)
+    throw new ServerError('damaged', `log ${log}: leaf ${first + leaves.length} is missing among its open leaves`);
+  return { leaves, runs };
+}
+
+/** The leaves of an open row, one or more and at most `limit`, as views. Throws ServerError `damaged`. */
+function readRun(key: string, value: Uint8Array, limit: number): Uint8Array[] {
+  try {
+    return parseOpenRow(value, limit);
+  } catch (cause) {
+    throw new ServerError('damaged', `${key} holds no open leaves: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /**
@@ -91,13 +116,14 @@ async function readOpenLeaves(store: Store, log: string, from: number, to: numbe
  * in the log's state: then its open rows are gone, and the bundle came with the same batch.
  */
 async function readLastLeaves(store: Store, log: string, from: number, to: number): Promise<Uint8Array[]> {
+  const index = Math.floor(from / TILE_WIDTH);
+  const first = index * TILE_WIDTH;
   try {
-    return await readOpenLeaves(store, log, from, to);
+    return (await readOpenLeaves(store, log, to)).leaves.slice(from - first);
   } catch (error) {
-    const index = Math.floor(from / TILE_WIDTH);
     const bundle = await store.get(bundleKey(log, index));
     if (bundle === undefined) throw error;
-    return readBundle(log, index, bundle).slice(from % TILE_WIDTH, to - index * TILE_WIDTH);
+    return readBundle(log, index, bundle).slice(from - first, to - first);
   }
 }
 

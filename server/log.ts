@@ -147,5 +147,6 @@ export function emptyState(headTime: number): LogState {
     frontier: [],
     partials: [],
     openLeaves: [],
+    openRuns: [],
   };
 }

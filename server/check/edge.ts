@@ -4,7 +4,7 @@ import { frontierRoot } from '../../tree/frontier.ts';
 import type { TreeHash } from '../../tree/hash.ts';
 import { coveringNodes } from '../../tree/positions.ts';
 import { TILE_HEIGHT } from '../../tree/tiles.ts';
-import { edgeKey, openKey } from '../storage/keys.ts';
+import { edgeKey } from '../storage/keys.ts';
 import type { Edge } from '../storage/rows.ts';
 import { type Fault, fault, type Report } from './fault.ts';
 
@@ -16,6 +16,8 @@ export interface EdgeOptions {
   readonly frontier: readonly TreeHash[] | undefined;
   /** receivedAt of the last leaf; `undefined` where it is unknown, as in raw logs. */
   readonly lastReceivedAt: number | undefined;
+  /** Key of the row that a leaf stands in. */
+  readonly keyOfLeaf: (leafIndex: number) => string;
   /** Open leaves that were found wrong by themselves. */
   readonly wrongLeaves: ReadonlySet<number>;
 }
@@ -24,7 +26,8 @@ export interface EdgeOptions {
  * Compares the edge with what was derived. Where the edge holds together and only its nodes over the open leaves differ, it is these
  * leaves that changed: no tile vouches for them.
  */
-export function checkEdge({ log, edge, report, frontier, lastReceivedAt, wrongLeaves }: EdgeOptions): void {
+export function checkEdge(options: EdgeOptions): void {
+  const { log, edge, report, frontier, lastReceivedAt, wrongLeaves, keyOfLeaf } = options;
   const key = edgeKey(log);
   const tell = (stored: string, derived: string): void =>
     report(fault('edge', 'differs', { log, key, stored, derived }));
@@ -46,7 +49,7 @@ export function checkEdge({ log, edge, report, frontier, lastReceivedAt, wrongLe
       const last = first + 2 ** level - 1;
       if ([...wrongLeaves].some((leafIndex) => leafIndex >= first && leafIndex <= last)) continue;
       const which = first === last ? `leaf ${first}` : `one of the leaves ${first} to ${last}`;
-      const found: Partial<Fault> = { log, index: first, key: openKey(log, first) };
+      const found: Partial<Fault> = { log, index: first, key: keyOfLeaf(first) };
       report(
         fault('open leaf', 'differs', {
           ...found,

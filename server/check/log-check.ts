@@ -10,7 +10,7 @@ import type { LogDefinition } from '../log.ts';
 import type { LogState } from '../log-state.ts';
 import type { LogHead } from '../storage/commit-record.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from '../storage/keys.ts';
-import { type Edge, parseEdge } from '../storage/rows.ts';
+import { type Edge, parseEdge, parseOpenRow } from '../storage/rows.ts';
 import { checkEdge } from './edge.ts';
 import { type CheckedLeaf, makeEventsCheck } from './events.ts';
 import { fault, type Report } from './fault.ts';
@@ -104,7 +104,7 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
         const leaves = tree.leaves();
         const first = index * TILE_WIDTH;
         const open = width < TILE_WIDTH;
-        if (open && state !== undefined) compareWithMemory(log, first, leaves, state, noted);
+        if (open && state !== undefined) compareWithMemory(log, first, leaves, state, tree.keyOfLeaf, noted);
         if (kind === 'events') {
           const checked = Array.from({ length: width }, (_, i): CheckedLeaf => {
             const isDoubtful = doubtful.has(first + i);
@@ -122,7 +122,8 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
     },
   });
   const lastReceivedAt = await finishEntries();
-  if (edge !== undefined) checkEdge({ log, edge, report, frontier, lastReceivedAt, wrongLeaves });
+  if (edge !== undefined)
+    checkEdge({ log, edge, report, frontier, lastReceivedAt, wrongLeaves, keyOfLeaf: tree.keyOfLeaf });
   await heads.finish(edge?.head);
   await checkStrays(common);
   const believed = sound(treeSize, frontier);
@@ -152,7 +153,7 @@ async function checkTombstone(
   await checkStrays(common);
   if (edge === undefined) return undefined;
   const derived = { frontier: undefined, lastReceivedAt: undefined, wrongLeaves: new Set<number>() };
-  checkEdge({ log, edge, report, ...derived });
+  checkEdge({ log, edge, report, ...derived, keyOfLeaf: (leafIndex) => openKey(log, leafIndex) });
   return { name: log, treeSize, rootHash: edge.rootHash };
 }
 
@@ -173,8 +174,21 @@ async function sizeWithoutEdge(log: string, reads: Reads): Promise<number> {
   let bundles = 0;
   while ((await reads.get(bundleKey(log, bundles))) instanceof Uint8Array) bundles++;
   let treeSize = bundles * TILE_WIDTH;
-  while ((await reads.get(openKey(log, treeSize))) instanceof Uint8Array) treeSize++;
-  return treeSize;
+  for (;;) {
+    const row = await reads.get(openKey(log, treeSize));
+    const leaves = row instanceof Uint8Array ? leavesOf(row) : 0;
+    if (leaves === 0) return treeSize;
+    treeSize += leaves;
+  }
+}
+
+/** How many leaves an open row holds; 0 where it cannot be told. */
+function leavesOf(row: Uint8Array): number {
+  try {
+    return parseOpenRow(row, TILE_WIDTH).length;
+  } catch {
+    return 0;
+  }
 }
 
 /** Open leaves that the claimed frontier does not vouch for. */
@@ -203,12 +217,13 @@ function compareWithMemory(
   first: number,
   leaves: readonly Uint8Array[] | undefined,
   { openLeaves }: LogState,
+  keyOfLeaf: (leafIndex: number) => string,
   report: Report,
 ): void {
   for (const [i, leaf] of (leaves ?? []).entries()) {
     const own = openLeaves[i] as Uint8Array;
     if (equalBytes(leaf, own)) continue;
     const [stored, derived] = [`leaf hash ${toHex(leafHash(leaf))}`, `${toHex(leafHash(own))}, as in memory`];
-    report(fault('open leaf', 'differs', { log, index: first + i, key: openKey(log, first + i), stored, derived }));
+    report(fault('open leaf', 'differs', { log, index: first + i, key: keyOfLeaf(first + i), stored, derived }));
   }
 }

@@ -7,7 +7,8 @@ import { type Frontier, frontierRoot, pushToFrontier } from '../../tree/frontier
 import { HASH_SIZE, type LeafHash, leafHash, type TreeHash } from '../../tree/hash.ts';
 import { coveringNodes } from '../../tree/positions.ts';
 import { fullTiles, hashInTile, hashRange, TILE_HEIGHT, TILE_WIDTH, type TileId } from '../../tree/tiles.ts';
-import { bundleKey, openKey, tileKey } from '../storage/keys.ts';
+import { bundleKey, numberInKey, openKey, tileKey } from '../storage/keys.ts';
+import { parseOpenRow } from '../storage/rows.ts';
 import { type Row, StorageError } from '../storage/store.ts';
 import { type Fault, fault, type Report } from './fault.ts';
 import type { Found, Reads } from './reads.ts';
@@ -68,8 +69,14 @@ export function makeLogTree(options: LogTreeOptions): LogTree {
   };
 
   let current: readonly Uint8Array[] | undefined;
+  /** Where the open rows begin, in order. */
+  let runs: readonly number[] = [];
   const readLeaves = async (index: number, width: number): Promise<readonly Uint8Array[] | undefined> => {
-    if (width < TILE_WIDTH) return await openLeaves(options, index, width);
+    if (width < TILE_WIDTH) {
+      const found = await openLeaves(options, index, width);
+      runs = found.runs;
+      return found.leaves;
+    }
     const bytes = await bundles(index);
     if (bytes instanceof StorageError) return undefined;
     const key = bundleKey(log, index);
@@ -91,7 +98,8 @@ export function makeLogTree(options: LogTreeOptions): LogTree {
     leaves: () => current,
     keyOfLeaf: (leafIndex) => {
       const index = Math.floor(leafIndex / TILE_WIDTH);
-      return index < lastFull ? bundleKey(log, index) : openKey(log, leafIndex);
+      if (index < lastFull) return bundleKey(log, index);
+      return openKey(log, runs.findLast((first) => first <= leafIndex) ?? leafIndex);
     },
     leafHashes: async (index, width) => {
       current = await readLeaves(index, width);
@@ -160,29 +168,52 @@ async function rightSide({ log, treeSize, reads, claimed }: LogTreeOptions): Pro
   return roots;
 }
 
+interface OpenLeaves {
+  readonly leaves: readonly Uint8Array[] | undefined;
+  readonly runs: readonly number[];
+}
+
 /** The leaves of the bundle that is not full: from their rows, or from the bundle where a commit has filled it since. */
 async function openLeaves(
   { log, reads, report, openLeaves: inMemory }: LogTreeOptions,
   index: number,
   width: number,
-): Promise<readonly Uint8Array[] | undefined> {
+): Promise<OpenLeaves> {
   const first = index * TILE_WIDTH;
-  const keys = Array.from({ length: width }, (_, i) => openKey(log, first + i));
-  const found = await reads.getMany(keys);
-  let leaves: readonly Found[] = found;
-  if (inMemory !== undefined && found.some((leaf) => leaf === undefined)) {
+  const rows = await reads.rows({ gte: openKey(log, first), lt: openKey(log, first + width) });
+  if (rows instanceof StorageError) return { leaves: inMemory, runs: [] };
+  if (inMemory !== undefined && rows.length === 0) {
     const bundle = await reads.get(bundleKey(log, index));
-    if (bundle instanceof Uint8Array) leaves = filled(bundle, width) ?? found;
+    const leaves = bundle instanceof Uint8Array ? filled(bundle, width) : undefined;
+    if (leaves !== undefined) return { leaves, runs: [] };
   }
+  const leaves: Uint8Array[] = [];
+  const runs: number[] = [];
   let whole = true;
-  for (const [i, leaf] of leaves.entries()) {
-    if (leaf instanceof StorageError) whole = false;
-    else if (leaf === undefined) {
-      report(fault('open leaf', 'missing', { log, index: first + i, key: keys[i] as string }));
+  for (const { key, value } of rows) {
+    const next = first + leaves.length;
+    const at = numberInKey(key);
+    if (key !== openKey(log, at)) continue; // Told of with the other strays.
+    if (at < next) {
+      report(fault('open leaf', 'stray', { log, index: at, key, stored: `leaf ${at} stands in the row before` }));
+      continue;
+    }
+    if (at > next) break;
+    try {
+      leaves.push(...parseOpenRow(value, first + width - next));
+      runs.push(next);
+    } catch (error) {
+      report(fault('open leaf', 'malformed', { log, index: at, key, stored: (error as Error).message }));
       whole = false;
+      break;
     }
   }
-  return whole ? (leaves as readonly Uint8Array[]) : inMemory;
+  if (whole && leaves.length < width) {
+    const missing = first + leaves.length;
+    report(fault('open leaf', 'missing', { log, index: missing, key: openKey(log, missing) }));
+    whole = false;
+  }
+  return { leaves: whole ? leaves : inMemory, runs };
 }
 
 function filled(bundle: Uint8Array, width: number): readonly Uint8Array[] | undefined {

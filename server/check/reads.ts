@@ -28,6 +28,8 @@ export interface Reads {
   between(keys: readonly string[], onOther: (row: Row) => void, from?: string): Promise<Found[]>;
   /** All rows of a range, in pages. A page that cannot be read is reported and ends it. */
   range(range: Omit<Range, 'limit'>, page?: number): AsyncGenerator<Row, void, undefined>;
+  /** The rows of a range that holds few, at most 512; an error where it cannot be read, which has been reported. */
+  rows(range: Omit<Range, 'limit'>): Promise<readonly Row[] | StorageError>;
   /** Counts work that is not reading, as so many bytes. */
   work(bytes: number): Promise<void>;
 }
@@ -110,6 +112,14 @@ export function makeReads({ store, report, pace, signal }: ReadOptions): Reads {
       return keys.map((key) => values.get(key));
     },
     range,
+    rows: async (range) => {
+      try {
+        const rows = await store.list({ ...range, limit: 512 });
+        return await paced(rows, sizeOf(rows.map(({ value }) => value)) + rows.length);
+      } catch (error) {
+        return unreadable(error, range.gte);
+      }
+    },
     work: (bytes) => paced(undefined, bytes),
   };
 }

@@ -103,6 +103,9 @@ export async function bindHttp(
   server.on('checkExpectation', onRequest);
   server.maxConnections = maxConnections;
   server.timeout = stallTimeout;
+  // The same time for a connection between two requests: Node would set another timer after each answer and the first one again with
+  // the next request (1 µs of 30), and proxies that keep connections for a minute would meet closed ones after its 5 seconds.
+  server.keepAliveTimeout = 0;
   // Node would drop what comes after the 2,000th header without a word; the size bounds their number as well.
   server.maxHeadersCount = 0;
   const track = (socket: Socket): void => {

@@ -58,6 +58,7 @@ export function bodyPrefixes(log: string): readonly string[] {
   return ['event/', 'id/', 'open/', 'tile/'].map((kind) => `log/${log}/${kind}`);
 }
 
+/** Key of the leaves that one commit appended to the bundle that is not full; the first of them has this index. */
 export function openKey(log: string, leafIndex: number): string {
   return `log/${log}/open/${fixed(leafIndex)}`;
 }

@@ -3,6 +3,7 @@
  *
  * These bytes come back from a disk that may lie, so every parser refuses what its encoder would not have written.
  */
+import { decodeFrames } from '../../tree/bundles.ts';
 import { concatBytes, fromBase64, readU16, readU64, toBase64, u64, writeU16 } from '../../tree/bytes.ts';
 import { type Frontier, frontierLength } from '../../tree/frontier.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
@@ -133,4 +134,11 @@ export function parseHeadRow(bytes: Uint8Array): HeadRow {
   if (signature === undefined) return { checkpoint, time };
   if (typeof signature !== 'string') throw new RangeError('head row with a signature that is no text');
   return { checkpoint, time, signature: fromBase64(signature) };
+}
+
+/** Reads an open row: leaves in bundle framing, one or more and at most `limit`, as views. Throws a RangeError. */
+export function parseOpenRow(value: Uint8Array, limit: number): Uint8Array[] {
+  const leaves = decodeFrames(value, limit + 1);
+  if (leaves.length === 0 || leaves.length > limit) throw new RangeError(`it does not hold 1 to ${limit} leaves`);
+  return leaves;
 }

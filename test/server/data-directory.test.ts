@@ -110,7 +110,7 @@ describe('a first start', () => {
   test('makes format, db, guard and keys, private; main and _system; an admin key told once', async () => {
     const { first, server, adopted } = await start();
     expect(readdirSync(path).sort()).toEqual(['db', 'format', 'guard', 'keys']);
-    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('1\n');
+    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('2\n');
     expect([path, join(path, 'db'), join(path, 'keys')].map(mode)).toEqual(['700', '700', '700']);
     expect([join(path, 'keys/master'), join(path, 'guard'), join(path, 'format')].map(mode)).toEqual([
       '600',
@@ -295,7 +295,7 @@ describe('a first start that was interrupted', () => {
     rmSync(join(path, 'format'));
     writeFileSync(join(path, 'format.tmp-0123'), '');
     expect(await grow(2)).toBe(2);
-    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('1\n');
+    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('2\n');
   });
 
   test('a folder db/ with a stranger’s file is not removed', async () => {
@@ -366,10 +366,12 @@ describe('refused', () => {
     expect(await refusal()).toMatch(/can be read by others.*chmod 600/);
   });
 
-  test('a newer format, and what is no format', async () => {
+  test('a newer format, an older one, and what is no format', async () => {
     await grow(0);
-    writeFileSync(join(path, 'format'), '2\n');
-    expect(await refusal()).toMatch(/format 2.*newer version/);
+    writeFileSync(join(path, 'format'), '3\n');
+    expect(await refusal()).toMatch(/format 3.*newer version/);
+    writeFileSync(join(path, 'format'), '1\n');
+    expect(await refusal()).toMatch(/format 1.*before the first release/);
     writeFileSync(join(path, 'format'), 'x');
     expect(await refusal()).toMatch(/format/);
   });

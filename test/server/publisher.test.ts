@@ -209,7 +209,8 @@ test('a stored head that is damaged, or stands under another size, is not listed
 
 describe('what is stored is not what was promised: nothing is signed', () => {
   const stored: [string, string, number][] = [
-    ['an open leaf', 'log/main/open/0000000000000600', 7],
+    ['an open leaf', 'log/main/open/0000000000000512', 90],
+    ['the framing of open leaves', 'log/main/open/0000000000000512', 43],
     ['a leaf in an entry bundle', 'log/main/tile/entries/001', 1000],
     ['the framing of an entry bundle', 'log/main/tile/entries/001', 0],
     ['a hash in a tile', 'log/main/tile/0/001', 255 * 32],
@@ -230,7 +231,7 @@ describe('what is stored is not what was promised: nothing is signed', () => {
     expect(await headKeys(run)).toEqual(heads);
   });
 
-  test.each(['log/main/tile/entries/001', 'log/main/tile/0/001', 'log/main/open/0000000000000600'])(
+  test.each(['log/main/tile/entries/001', 'log/main/tile/0/001', 'log/main/open/0000000000000512'])(
     '%s is missing',
     async (key) => {
       const run = await firstStart();
@@ -282,7 +283,7 @@ describe('what is stored is not what was promised: nothing is signed', () => {
   test('nothing more is accepted either: whoever waits learns outcome_unknown', async () => {
     const run = await firstStart();
     await append(run, run.main, 3);
-    await damage(run, 'log/main/open/0000000000000001', 7);
+    await damage(run, 'log/main/open/0000000000000000', 50);
     run.server.publisher.start();
     await settle();
     expect(run.fatal.length).toBe(1);
@@ -299,7 +300,7 @@ describe('while entries go on arriving', () => {
     const growing = append(run, run.main, 20);
     await settle();
     // The batch is in the database, its open rows are gone, and nobody has heard of it yet.
-    expect(await run.world.rows.get('log/main/open/0000000000000100')).toBeUndefined();
+    expect(await run.world.rows.get('log/main/open/0000000000000000')).toBeUndefined();
     expect(run.main.state.treeSize).toBe(250);
     const signing = run.server.publisher.publishDue();
     await settle();

@@ -153,7 +153,7 @@ describe('against the guard', () => {
     const tail = (): World => guarded(world, slotOf(world, 2), slotOf(world, 3));
     expect((await restart(tail())).adopted).toBe(true);
     for (const [key, at] of [
-      [`log/main/open/${fixed(300)}`, 5],
+      [`log/main/open/${fixed(256)}`, 44 * 43 + 5],
       ['log/main/tile/entries/000', 9000],
       ['log/main/tile/0/000', 8000],
       ['log/main/edge', 20],
@@ -198,7 +198,9 @@ describe('damage', () => {
     ['the time of the newest head in an edge', 'log/main/edge', 64, /log main/],
     ['the frontier in an edge', 'log/main/edge', 70, /log main/],
     ['the format of an edge', 'log/main/edge', 0, /log main/],
-    ['an open leaf', `log/main/open/${fixed(599)}`, 12, /log main/],
+    ['an open leaf', `log/main/open/${fixed(512)}`, 12, /log main/],
+    ['the framing of open leaves', `log/main/open/${fixed(512)}`, 43, /log.main/],
+    ['the last of the open leaves', `log/main/open/${fixed(512)}`, 87 * 43 + 30, /log main/],
     [
       'a leaf in a bundle since the last head',
       'log/main/tile/entries/001',

@@ -246,24 +246,37 @@ const CASES: Case[] = [
       ...Array.from({ length: 256 }, (_, i) => ['raw', 'entry bundle', 'differs', i, bundleKey('raw', 0)]),
     ],
   ],
-  // Open leaves: 512 to 599 in `main`, 256 to 299 in `raw`; 300 = 256 + 32 + 8 + 4.
+  // Open leaves: 512 to 596 and 597 to 599 in `main`, of 41 bytes; 256 to 299 in `raw`, of 8; 300 = 256 + 32 + 8 + 4.
   [
     'an open leaf of an events log',
-    flip(openKey('main', 530), 30),
-    [['main', 'open leaf', 'differs', 530, openKey('main', 530)]],
+    flip(openKey('main', 512), 18 * 43 + 2 + 30),
+    [['main', 'open leaf', 'differs', 530, openKey('main', 512)]],
   ],
   [
     'an open leaf of a raw log',
-    flip(openKey('raw', 290), 0),
-    [['raw', 'open leaf', 'differs', 288, openKey('raw', 288)]],
+    flip(openKey('raw', 256), 34 * 10 + 2),
+    [['raw', 'open leaf', 'differs', 288, openKey('raw', 256)]],
   ],
   [
-    'a missing open leaf',
-    drop(openKey('main', 599)),
+    'missing open leaves',
+    drop(openKey('main', 597)),
     [
-      ['main', 'open leaf', 'missing', 599, openKey('main', 599)],
+      ['main', 'open leaf', 'missing', 597, openKey('main', 597)],
       ['main', 'tile', 'unreadable', null, bundleKey('main', 2)],
     ],
+  ],
+  [
+    'the framing of open leaves',
+    flip(openKey('main', 512), 43),
+    [
+      ['main', 'open leaf', 'malformed', 512, openKey('main', 512)],
+      ['main', 'tile', 'unreadable', null, bundleKey('main', 2)],
+    ],
+  ],
+  [
+    'an open row within another',
+    add(openKey('main', 550)),
+    [['main', 'open leaf', 'stray', 550, openKey('main', 550)]],
   ],
   [
     'an open leaf beyond the size',

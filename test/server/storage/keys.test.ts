@@ -87,16 +87,17 @@ describe('what integration writes', () => {
     expect(names(first.writes)).toEqual([
       'put log/x/tile/0/000',
       'put log/x/tile/entries/000',
-      ...open('put', 256, 261),
+      ...open('put', 256, 257),
     ]);
     const second = integrate('x', first.state, leaves.slice(261, 271), 2);
-    expect(names(second.writes)).toEqual(open('put', 261, 271));
+    expect(names(second.writes)).toEqual(open('put', 261, 262));
     const third = integrate('x', second.state, leaves.slice(271, 571), 3);
     expect(names(third.writes)).toEqual([
       'put log/x/tile/0/001',
       'put log/x/tile/entries/001',
-      ...open('del', 256, 271),
-      ...open('put', 512, 571),
+      ...open('del', 256, 257),
+      ...open('del', 261, 262),
+      ...open('put', 512, 513),
     ]);
   });
 
