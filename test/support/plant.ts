@@ -45,7 +45,7 @@ export const ACKNOWLEDGED_TOO_EARLY: readonly Bug[] = [
 export const OWNER_NOT_CHECKED: readonly Bug[] = [
   {
     file: 'server/guard.js',
-    text: 'if (this.#epoch === undefined || epoch === undefined || !equalBytes(epoch, this.#epoch)) {',
+    text: 'if (this.#claim === undefined || !this.#claim.equals(this.#seen)) {',
     replacement: 'if (false) {',
   },
 ];
