@@ -4,6 +4,8 @@
  * array, and labels are written when somebody asks.
  */
 
+const REQUESTS = 'indelible_http_requests_total';
+const DURATIONS = 'indelible_http_request_duration_seconds';
 /** Upper bounds of the buckets, in seconds. */
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
@@ -46,26 +48,19 @@ export class RequestMeter {
 
   /** Two metrics in the text format 0.0.4: requests by status, and their times. */
   render(): string {
-    const counts = [
-      '# HELP indelible_http_requests_total Requests answered, by method, route and status.',
-      '# TYPE indelible_http_requests_total counter',
-    ];
-    const times = [
-      '# HELP indelible_http_request_duration_seconds Time from a request to its answer.',
-      '# TYPE indelible_http_request_duration_seconds histogram',
-    ];
-    const histogram = 'indelible_http_request_duration_seconds';
+    const counts = [`# HELP ${REQUESTS} Requests answered, by method, route and status.`, `# TYPE ${REQUESTS} counter`];
+    const times = [`# HELP ${DURATIONS} Time from a request to its answer.`, `# TYPE ${DURATIONS} histogram`];
     for (const [{ method, path }, { statuses, buckets, seconds }] of this.#routes) {
       const labels = `method="${method}",route="${path}"`;
       for (const [status, count] of statuses) {
-        counts.push(`indelible_http_requests_total{${labels},status="${status}"} ${count}`);
+        counts.push(`${REQUESTS}{${labels},status="${status}"} ${count}`);
       }
       let sum = 0;
       for (const [i, count] of buckets.entries()) {
         sum += count;
-        times.push(`${histogram}_bucket{le="${BOUNDS[i] ?? '+Inf'}",${labels}} ${sum}`);
+        times.push(`${DURATIONS}_bucket{le="${BOUNDS[i] ?? '+Inf'}",${labels}} ${sum}`);
       }
-      times.push(`${histogram}_sum{${labels}} ${seconds}`, `${histogram}_count{${labels}} ${sum}`);
+      times.push(`${DURATIONS}_sum{${labels}} ${seconds}`, `${DURATIONS}_count{${labels}} ${sum}`);
     }
     return `${[...counts, '', ...times].join('\n')}\n`;
   }

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
+import { Connections } from './connections.ts';
 import { type CallContext, makeDispatcher } from './dispatch.ts';
 import { problem } from './problem.ts';
 import { type Reply, send } from './reply.ts';
@@ -47,16 +48,6 @@ const MAX_HEADER_SIZE = 16_384;
 /** How long a client gets to read why its connection is closed, in milliseconds. */
 const LAST_WORDS = 1000;
 
-/**
- * Each open connection with its last answers; those that have ended are dropped when the next request comes, so that no request
- * needs a listener of its own.
- */
-type Connections = Map<Socket, ServerResponse[]>;
-
-function isOver({ writableFinished, destroyed, closed }: ServerResponse): boolean {
-  return writableFinished || destroyed || closed;
-}
-
 /** A server that has its port and answers 503 `not_ready` until it is told what to serve. */
 export interface BoundHttpServer extends HttpServer {
   serve(context: CallContext): void;
@@ -71,15 +62,11 @@ export async function bindHttp(
   tls?: SecureContextOptions,
 ): Promise<BoundHttpServer> {
   const { headersTimeout, requestTimeout, stallTimeout, maxConnections } = { ...SOCKET_LIMITS, ...socketLimits };
-  const connections: Connections = new Map();
+  const connections = new Connections(stallTimeout);
   let dispatch = (req: IncomingMessage, res: ServerResponse): void =>
     send(req, res, problem('not_ready', 'the server is starting; nothing was stored, ask again'));
   const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
-    const answers = connections.get(req.socket);
-    if (answers !== undefined) {
-      while (answers.length > 0 && isOver(answers[0] as ServerResponse)) answers.shift();
-      answers.push(res);
-    }
+    connections.began(req.socket, res);
     dispatch(req, res);
   };
   const options = {
@@ -102,24 +89,20 @@ export async function bindHttp(
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', onRequest);
   server.maxConnections = maxConnections;
-  server.timeout = stallTimeout;
-  // The same time for a connection between two requests: Node would set another timer after each answer and the first one again with
-  // the next request (1 µs of 30), and proxies that keep connections for a minute would meet closed ones after its 5 seconds.
+  // Between two requests as within one, the watch over all connections decides: Node would set a timer after each answer (1 µs of 30), and
+  // proxies that keep connections for a minute would meet closed ones after its 5 seconds.
   server.keepAliveTimeout = 0;
   // Node would drop what comes after the 2,000th header without a word; the size bounds their number as well.
   server.maxHeadersCount = 0;
-  const track = (socket: Socket): void => {
-    connections.set(socket, []);
-    socket.once('close', () => connections.delete(socket));
-  };
+  const track = (socket: Socket): void => connections.add(socket);
   const handshakes = secure === undefined ? undefined : trackHandshakes(secure, track);
   if (secure === undefined) server.on('connection', track);
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
-    const running = connections.get(socket);
+    const running = connections.runningOn(socket);
     // Behind a complete request that still waits for its answer, ours to the garbage would be taken for that one; behind an
     // answer that has begun, for a second one.
-    const taken = running?.some((res) => !isOver(res) && (res.req.complete || res.headersSent)) === true;
+    const taken = running?.some((res) => res.req.complete || res.headersSent) === true;
     // What never ended its handshake, plain HTTP on a TLS port for one, could not read an answer.
     if (running === undefined || taken || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else refuse(socket, clientProblem(error.code));
@@ -132,15 +115,16 @@ export async function bindHttp(
   const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const close = (grace: number): Promise<void> =>
     new Promise((resolve) => {
-      const sweep = setInterval(() => closeIdle(connections), 50);
+      const sweep = setInterval(() => connections.closeIdle(), 50);
       const cut = setTimeout(() => server.closeAllConnections(), grace);
       for (const socket of handshakes?.values() ?? []) socket.destroy();
       server.close(() => {
         clearInterval(sweep);
         clearTimeout(cut);
+        connections.close();
         resolve();
       });
-      closeIdle(connections);
+      connections.closeIdle();
     });
   const serve = (context: CallContext): void => {
     dispatch = makeDispatcher(context);
@@ -168,11 +152,6 @@ function trackHandshakes(server: TlsServer, track: (socket: Socket) => void): Re
     track(socket);
   });
   return handshakes;
-}
-
-/** Closes what carries no request; Node's own closeIdleConnections spares connections that never sent a byte. */
-function closeIdle(connections: Connections): void {
-  for (const [socket, answers] of connections) if (answers.every(isOver)) socket.destroy();
 }
 
 /** What the parser of HTTP, or its clock, has against a request. */

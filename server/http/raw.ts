@@ -7,14 +7,15 @@ import { decodeFrames, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
 import { ServerError } from '../errors.ts';
 import type { LogCall } from './call.ts';
 import { REPLAYED, type Reply } from './reply.ts';
-import { idempotencyKey, Query, readBody } from './request.ts';
+import { idempotencyKey, Query, readBody, receiveBody } from './request.ts';
 
-/** POST add: one entry, which may be empty; the answer is its index. */
-export async function add(call: LogCall): Promise<Reply> {
+/** POST add: one entry, which may be empty; the answer is its index. One promise for all of it: each more costs half a microsecond. */
+export function add(call: LogCall): Promise<Reply> {
   new Query(call.search, []);
   const once = idempotencyKey(call.req);
-  const leaf = await readBody(call, MAX_LEAF_SIZE);
-  return append(call, [leaf], once);
+  return new Promise((resolve, reject) => {
+    receiveBody(call, MAX_LEAF_SIZE, (leaf) => append(call, [leaf], once, resolve, reject), reject);
+  });
 }
 
 /** POST add-batch: entries in bundle framing, u16 length ‖ bytes, all or none; the answer is the index of the first. */
@@ -30,27 +31,33 @@ export async function addBatch(call: LogCall): Promise<Reply> {
       details: { limit: maxEvents },
     });
   }
-  return append(call, leaves, once);
+  return new Promise((resolve, reject) => append(call, leaves, once, resolve, reject));
 }
 
-async function append(
+function append(
   { log, server, key, metrics }: LogCall,
   leaves: readonly Uint8Array[],
   once: string | undefined,
-): Promise<Reply> {
+  resolve: (reply: Reply) => void,
+  reject: (error: unknown) => void,
+): void {
   const position = leaves.findIndex(isReservedRawLeaf);
   if (position >= 0) {
-    throw new ServerError(
-      'reserved_leaf_form',
-      'an entry of 41 bytes that begins with a byte below 0x20 could pass for an event and is not taken',
-      { details: leaves.length > 1 ? { position } : {} },
+    reject(
+      new ServerError(
+        'reserved_leaf_form',
+        'an entry of 41 bytes that begins with a byte below 0x20 could pass for an event and is not taken',
+        { details: leaves.length > 1 ? { position } : {} },
+      ),
     );
+    return;
   }
   // The route needs the scope, so there is a key.
   const { name: source } = key as NonNullable<typeof key>;
-  const { leafIndex, replayed } = await server.sequencer.appendRaw({ log, leaves, source, idempotencyKey: once });
-  if (replayed) metrics.replayed(leaves.length);
-  return { status: 200, headers: replayed ? REPLAYED_HEADERS : HEADERS, body: String(leafIndex) };
+  server.sequencer.appendRaw({ log, leaves, source, idempotencyKey: once }).then(({ leafIndex, replayed }) => {
+    if (replayed) metrics.replayed(leaves.length);
+    resolve({ status: 200, headers: replayed ? REPLAYED_HEADERS : HEADERS, body: String(leafIndex) });
+  }, reject);
 }
 
 const HEADERS = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };

@@ -5,60 +5,68 @@ import { ServerError } from '../errors.ts';
 import type { Call } from './call.ts';
 
 /**
- * Reads a body of at most `limit` bytes. Throws ServerError `body_too_large`, `unsupported_encoding`, `bad_request`, `pushback`; what is
- * left unread then closes the connection. A body may take a minute, so the key is looked at again when it is there:
- * `unauthorized` if it was revoked meanwhile.
+ * Reads a body of at most `limit` bytes and hands it to `done`, or to `refuse` a ServerError: `body_too_large`, `unsupported_encoding`,
+ * `bad_request`, `pushback`; what is left unread then closes the connection. A body may take a minute, so the key is looked at again
+ * when it is there: `unauthorized` if it was revoked meanwhile.
  */
-export function readBody({ req, server, key, bodies }: Call, limit: number): Promise<Uint8Array> {
-  const encoding = req.headers['content-encoding'];
+export function receiveBody(
+  { req, server, key, bodies }: Call,
+  limit: number,
+  done: (body: Uint8Array) => void,
+  refuse: (error: ServerError) => void,
+): void {
+  const { 'content-encoding': encoding, 'content-length': length } = req.headers;
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    return Promise.reject(
-      new ServerError('unsupported_encoding', 'bodies are taken as they are; send it without Content-Encoding'),
-    );
+    refuse(new ServerError('unsupported_encoding', 'bodies are taken as they are; send it without Content-Encoding'));
+    return;
   }
   const tooLarge = (): ServerError =>
     new ServerError('body_too_large', `a body has at most ${limit} bytes`, { details: { limit } });
-  if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge());
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    let taken = 0;
-    /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
-    const finish = (): void => {
-      bodies.giveBack(taken);
-      taken = 0;
-      chunks.length = 0;
-    };
-    const refuse = (error: ServerError): void => {
-      req.pause();
-      req.removeAllListeners('data');
-      finish();
-      reject(error);
-    };
-    req.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > limit) refuse(tooLarge());
-      else if (!bodies.take(chunk.length))
-        refuse(new ServerError('pushback', 'too many bodies are under way; send it again'));
-      else {
-        taken += chunk.length;
-        chunks.push(chunk);
-      }
-    });
-    req.on('end', () => {
-      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-      finish();
-      if (key === undefined || server.apiKeys.holds(key))
-        resolve(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
-      else reject(new ServerError('unauthorized', 'this API key is not known, or revoked'));
-    });
-    // Errors too end in `close`, where nobody listens for them.
-    req.on('close', () => {
-      if (req.complete) return;
-      finish();
-      reject(new ServerError('bad_request', 'the connection ended before the body did'));
-    });
+  if (Number(length ?? 0) > limit) {
+    refuse(tooLarge());
+    return;
+  }
+  let chunks: Buffer[] = [];
+  let taken = 0;
+  /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
+  const finish = (): void => {
+    bodies.giveBack(taken);
+    taken = 0;
+    chunks = [];
+  };
+  const stop = (error: ServerError): void => {
+    req.pause();
+    req.removeAllListeners('data');
+    finish();
+    refuse(error);
+  };
+  req.on('data', (chunk: Buffer) => {
+    if (taken + chunk.length > limit) stop(tooLarge());
+    else if (!bodies.take(chunk.length))
+      stop(new ServerError('pushback', 'too many bodies are under way; send it again'));
+    else {
+      taken += chunk.length;
+      chunks.push(chunk);
+    }
   });
+  req.on('end', () => {
+    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+    finish();
+    if (key === undefined || server.apiKeys.holds(key))
+      done(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+    else refuse(new ServerError('unauthorized', 'this API key is not known, or revoked'));
+  });
+  // Errors too end in `close`, where nobody listens for them.
+  req.on('close', () => {
+    if (req.complete) return;
+    finish();
+    refuse(new ServerError('bad_request', 'the connection ended before the body did'));
+  });
+}
+
+/** The same as a promise, which rejects with what `receiveBody` refuses. */
+export function readBody(call: Call, limit: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => receiveBody(call, limit, resolve, reject));
 }
 
 /**

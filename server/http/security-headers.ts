@@ -48,12 +48,13 @@ const TLS_HEADERS = headersOf(strictTransportSecurity({ maxAge: 365 * 86_400, in
 
 /**
  * What a reply has beside the headers of its handler: names and values in turn, as Node writes them out. Four lists made once;
- * merging objects for each reply cost 1.5 µs and 1 KB of garbage.
+ * merging objects for each reply cost 1.5 µs and 1 KB of garbage. They are not frozen: each reply copies one, and a frozen array is
+ * copied element by element (0.6 µs).
  */
 export type BaseHeaders = readonly string[];
 
 function list(headers: Readonly<Record<string, string>>): BaseHeaders {
-  return Object.freeze(Object.entries(headers).flat());
+  return Object.entries(headers).flat();
 }
 
 export const PLAIN = list(SECURITY_HEADERS);
