@@ -55,9 +55,11 @@ export class Connections {
     return this.#open.get(socket)?.running;
   }
 
-  /** Closes what carries no request; Node's own closeIdleConnections spares connections that never sent a byte. */
+  /** Closes what carries no request and owes no bytes; Node's own closeIdleConnections spares connections that never sent a byte. */
   closeIdle(): void {
-    for (const [socket, { running }] of this.#open) if (running.length === 0) socket.destroy();
+    for (const [socket, { running }] of this.#open) {
+      if (running.length === 0 && socket.writableLength === 0) socket.destroy();
+    }
   }
 
   /** Ends the watch. */

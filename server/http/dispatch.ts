@@ -18,6 +18,7 @@ import { type Match, type Matched, Router } from './router.ts';
 import { type LogRoute, ROUTES } from './routes.ts';
 import { type BaseHeaders, OVER_TLS, PLAIN, PUBLIC, PUBLIC_OVER_TLS } from './security-headers.ts';
 import { clientAddress, isSecure, Proxies } from './trusted-proxies.ts';
+import { sendWhole } from './whole-reply.ts';
 
 /** What a dispatcher gives to every call, and what it needs itself. */
 export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> & {
@@ -84,7 +85,8 @@ function answer(context: FullContext, req: IncomingMessage, res: ServerResponse,
   };
   const finish = (reply: Reply): void => {
     try {
-      send(req, res, reply, baseHeaders(context, req, match));
+      const base = baseHeaders(context, req, match);
+      if (route?.hot !== true || !sendWhole(req, res, reply, base)) send(req, res, reply, base);
       const seconds = (performance.now() - started) / 1000;
       context.metrics.answered(route, reply.status, seconds);
       if (context.logger.isLevelEnabled('debug')) {

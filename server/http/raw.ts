@@ -60,7 +60,7 @@ function append(
   }, reject);
 }
 
-const HEADERS = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
+const HEADERS = Object.freeze({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
 const REPLAYED_HEADERS = { ...HEADERS, ...REPLAYED };
 
 function readFrames(body: Uint8Array, limit: number): Uint8Array[] {

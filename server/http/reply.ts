@@ -15,9 +15,11 @@ export function json(status: number, value: unknown): Reply {
   return jsonText(status, JSON.stringify(value));
 }
 
+const JSON_HEADERS = Object.freeze({ 'content-type': 'application/json', 'cache-control': 'no-store' });
+
 /** The same from text that is JSON already. */
 export function jsonText(status: number, text: string): Reply {
-  return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store' }, body: `${text}\n` };
+  return { status, headers: JSON_HEADERS, body: `${text}\n` };
 }
 
 /** Says that the entries of an append had been there before, under the same Idempotency-Key. */
@@ -38,7 +40,7 @@ export function send(req: IncomingMessage, res: ServerResponse, reply: Reply, ba
   if (res.headersSent) return;
   const { status, headers, body } = reply;
   const empty = status === 304 || status === 204;
-  const all = base.slice();
+  const all = base.list.slice();
   for (const name in headers) all.push(name, headers[name] as string);
   const length = Buffer.byteLength(body);
   if (!empty) all.push('content-length', String(length));

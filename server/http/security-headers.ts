@@ -47,17 +47,22 @@ const PUBLIC_HEADERS = {
 const TLS_HEADERS = headersOf(strictTransportSecurity({ maxAge: 365 * 86_400, includeSubDomains: false }));
 
 /**
- * What a reply has beside the headers of its handler: names and values in turn, as Node writes them out. Four lists made once;
- * merging objects for each reply cost 1.5 µs and 1 KB of garbage. They are not frozen: each reply copies one, and a frozen array is
- * copied element by element (0.6 µs).
+ * What a reply has beside the headers of its handler, in two spellings made once: merging objects for each reply cost 1.5 µs and 1 KB of
+ * garbage.
  */
-export type BaseHeaders = readonly string[];
-
-function list(headers: Readonly<Record<string, string>>): BaseHeaders {
-  return Object.entries(headers).flat();
+export interface BaseHeaders {
+  /** Names and values in turn, as Node takes them. Not frozen: each reply copies it, and a frozen array is copied element by element (0.6 µs). */
+  readonly list: readonly string[];
+  /** Lines, as HTTP writes them. */
+  readonly lines: string;
 }
 
-export const PLAIN = list(SECURITY_HEADERS);
-export const OVER_TLS = list({ ...SECURITY_HEADERS, ...TLS_HEADERS });
-export const PUBLIC = list({ ...SECURITY_HEADERS, ...PUBLIC_HEADERS });
-export const PUBLIC_OVER_TLS = list({ ...SECURITY_HEADERS, ...PUBLIC_HEADERS, ...TLS_HEADERS });
+function spelt(headers: Readonly<Record<string, string>>): BaseHeaders {
+  const entries = Object.entries(headers);
+  return { list: entries.flat(), lines: entries.map(([name, value]) => `${name}: ${value}\r\n`).join('') };
+}
+
+export const PLAIN = spelt(SECURITY_HEADERS);
+export const OVER_TLS = spelt({ ...SECURITY_HEADERS, ...TLS_HEADERS });
+export const PUBLIC = spelt({ ...SECURITY_HEADERS, ...PUBLIC_HEADERS });
+export const PUBLIC_OVER_TLS = spelt({ ...SECURITY_HEADERS, ...PUBLIC_HEADERS, ...TLS_HEADERS });
