@@ -13,10 +13,11 @@ import {
   checkHashes,
   checkNumber,
   differingBits,
+  hashesOf,
   type LeafRange,
-  nodesOf,
+  type ProofPlan,
+  planOf,
   type ReadNode,
-  rangeHash,
 } from './range.ts';
 
 /** The sizes of the two trees, the older first. */
@@ -55,12 +56,17 @@ function consistencyRanges(query: ConsistencyQuery): LeafRange[] {
   return ranges.reverse();
 }
 
+/** What `proveConsistency` reads, for who proves more than once or reads before. Throws ProofError: `unsafe_number`, `size_order`. */
+export function planConsistency(query: ConsistencyQuery): ProofPlan {
+  return planOf(consistencyRanges(query));
+}
+
 /**
  * Every node that `proveConsistency` reads, so that their tiles can be fetched before.
  * Throws ProofError: `unsafe_number`, `size_order`.
  */
 export function consistencyNodes(query: ConsistencyQuery): NodeId[] {
-  return nodesOf(consistencyRanges(query));
+  return planConsistency(query).flat();
 }
 
 /**
@@ -68,7 +74,7 @@ export function consistencyNodes(query: ConsistencyQuery): NodeId[] {
  * Throws ProofError: `unsafe_number`, `size_order`.
  */
 export function proveConsistency(query: ConsistencyQuery, readNode: ReadNode): TreeHash[] {
-  return consistencyRanges(query).map((range) => rangeHash(range, readNode));
+  return hashesOf(planConsistency(query), readNode);
 }
 
 /** What the number of hashes and the way to combine them follow from (CP-2), for 0 < first < second. */

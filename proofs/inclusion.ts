@@ -13,10 +13,11 @@ import {
   checkHashes,
   checkNumber,
   differingBits,
+  hashesOf,
   type LeafRange,
-  nodesOf,
+  type ProofPlan,
+  planOf,
   type ReadNode,
-  rangeHash,
 } from './range.ts';
 
 /** Which leaf, in which tree. */
@@ -52,12 +53,17 @@ function inclusionRanges(query: InclusionQuery): LeafRange[] {
   return ranges.reverse();
 }
 
+/** What `proveInclusion` reads, for who proves more than once or reads before. Throws ProofError: `unsafe_number`, `index_out_of_range`. */
+export function planInclusion(query: InclusionQuery): ProofPlan {
+  return planOf(inclusionRanges(query));
+}
+
 /**
  * Every node that `proveInclusion` reads, so that their tiles can be fetched before.
  * Throws ProofError: `unsafe_number`, `index_out_of_range`.
  */
 export function inclusionNodes(query: InclusionQuery): NodeId[] {
-  return nodesOf(inclusionRanges(query));
+  return planInclusion(query).flat();
 }
 
 /**
@@ -65,7 +71,7 @@ export function inclusionNodes(query: InclusionQuery): NodeId[] {
  * Throws ProofError: `unsafe_number`, `index_out_of_range`.
  */
 export function proveInclusion(query: InclusionQuery, readNode: ReadNode): TreeHash[] {
-  return inclusionRanges(query).map((range) => rangeHash(range, readNode));
+  return hashesOf(planInclusion(query), readNode);
 }
 
 /**

@@ -18,14 +18,16 @@ export interface LeafRange {
 /** Gives the hash of a perfect subtree. What it throws goes through to the caller of the prover. */
 export type ReadNode = (node: NodeId) => TreeHash;
 
-/** Every node that `rangeHash` reads for these ranges. */
-export function nodesOf(ranges: readonly LeafRange[]): NodeId[] {
-  return ranges.flatMap(({ begin, end }) => coveringNodes(begin, end));
+/** What each hash of a proof is made of, in the order of the proof: one node, save where the ragged right edge is folded from several. */
+export type ProofPlan = readonly (readonly NodeId[])[];
+
+export function planOf(ranges: readonly LeafRange[]): ProofPlan {
+  return ranges.map(({ begin, end }) => coveringNodes(begin, end));
 }
 
-/** Hash of a range that is not empty, folded from the right. */
-export function rangeHash({ begin, end }: LeafRange, readNode: ReadNode): TreeHash {
-  return frontierRoot(coveringNodes(begin, end).map((node) => readNode(node)));
+/** The hashes of a plan, each folded from the right. */
+export function hashesOf(plan: ProofPlan, readNode: ReadNode): TreeHash[] {
+  return plan.map((nodes) => frontierRoot(nodes.map((node) => readNode(node))));
 }
 
 /** The number of low bits to drop until two numbers are equal: the bit length of a XOR b, without bitwise operators. */

@@ -1,8 +1,10 @@
 /** Proofs from verified tiles, for any size up to the newest published one (PS-2, PS-3). */
-import { consistencyNodes, proveConsistency } from '../proofs/consistency.ts';
-import { inclusionNodes, proveInclusion } from '../proofs/inclusion.ts';
-import { nodesOf, rangeHash } from '../proofs/range.ts';
-import { emptyRoot, type TreeHash } from '../tree/hash.ts';
+import { planConsistency } from '../proofs/consistency.ts';
+import { planInclusion } from '../proofs/inclusion.ts';
+import { hashesOf } from '../proofs/range.ts';
+import { frontierRoot } from '../tree/frontier.ts';
+import { asLeafHash, emptyRoot, type LeafHash, type TreeHash } from '../tree/hash.ts';
+import { coveringNodes } from '../tree/positions.ts';
 import type { Log } from './log.ts';
 import type { TreeReader } from './tree-reader.ts';
 
@@ -19,9 +21,9 @@ export async function inclusionProofs(
   const proofs: TreeHash[][] = [];
   for (let at = 0; at < leafIndexes.length; at += STEP) {
     if (at > 0) await new Promise(setImmediate);
-    const queries = leafIndexes.slice(at, at + STEP).map((leafIndex) => ({ leafIndex, treeSize }));
-    const readNode = await reader.nodes(log, log.state, queries.flatMap(inclusionNodes));
-    for (const query of queries) proofs.push(proveInclusion(query, readNode));
+    const plans = leafIndexes.slice(at, at + STEP).map((leafIndex) => planInclusion({ leafIndex, treeSize }));
+    const readNode = await reader.nodes(log, log.state, ...plans.flat());
+    for (const plan of plans) proofs.push(hashesOf(plan, readNode));
   }
   return proofs;
 }
@@ -36,6 +38,19 @@ export async function inclusionProof(
   return (await inclusionProofs(reader, log, [leafIndex], treeSize))[0] as TreeHash[];
 }
 
+/** A leaf's hash and its inclusion proof, both from verified tiles. */
+export async function provenLeaf(
+  reader: TreeReader,
+  log: Log,
+  leafIndex: number,
+  treeSize: number,
+): Promise<{ readonly leafHash: LeafHash; readonly proof: TreeHash[] }> {
+  const leaf = { level: 0, index: leafIndex };
+  const plan = planInclusion({ leafIndex, treeSize });
+  const readNode = await reader.nodes(log, log.state, [leaf], ...plan);
+  return { leafHash: asLeafHash(readNode(leaf)), proof: hashesOf(plan, readNode) };
+}
+
 /** Consistency proof between two sizes of the log, first ≤ second. */
 export async function consistencyProof(
   reader: TreeReader,
@@ -43,8 +58,8 @@ export async function consistencyProof(
   first: number,
   second: number,
 ): Promise<TreeHash[]> {
-  const query = { first, second };
-  return proveConsistency(query, await reader.nodes(log, log.state, consistencyNodes(query)));
+  const plan = planConsistency({ first, second });
+  return hashesOf(plan, await reader.nodes(log, log.state, ...plan));
 }
 
 /** Root hash of the log at an earlier size. */
@@ -52,6 +67,7 @@ export async function rootAt(reader: TreeReader, log: Log, treeSize: number): Pr
   if (treeSize === 0) return emptyRoot();
   const { state } = log;
   if (treeSize === state.treeSize) return state.rootHash;
-  const range = { begin: 0, end: treeSize };
-  return rangeHash(range, await reader.nodes(log, state, nodesOf([range])));
+  const nodes = coveringNodes(0, treeSize);
+  const readNode = await reader.nodes(log, state, nodes);
+  return frontierRoot(nodes.map((node) => readNode(node)));
 }

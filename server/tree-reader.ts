@@ -9,17 +9,30 @@ import { LRUCache } from 'lru-cache';
 import type { ReadNode } from '../proofs/range.ts';
 import { encodeBundle } from '../tree/bundles.ts';
 import { equalBytes } from '../tree/bytes.ts';
-import { asLeafHash, HASH_SIZE, type LeafHash, leafHash, nodeHash, type TreeHash } from '../tree/hash.ts';
+import { asLeafHash, HASH_SIZE, type LeafHash, leafHash, type TreeHash } from '../tree/hash.ts';
 import type { NodeId } from '../tree/positions.ts';
-import { hashInTile, nodeFromTile, TILE_HEIGHT, TILE_WIDTH, type TileId, tileOfNode } from '../tree/tiles.ts';
+import {
+  expandTile,
+  fullTiles,
+  hashInTile,
+  nodeFromTile,
+  placeInExpanded,
+  rootOfExpanded,
+  TILE_WIDTH,
+  type TileId,
+  tileOfNode,
+} from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
 import { type LogState, readBundle } from './log-state.ts';
 import { bundleKey, tileKey } from './storage/keys.ts';
 import type { Store } from './storage/store.ts';
 
-/** A verified full tile with its inner nodes: `levels[r][i]` is the node of height r, side by side as in the tile itself. */
-type ExpandedTile = readonly Uint8Array[];
+/** A verified full tile: its bytes, always as the same view, and all nodes above them. */
+interface VerifiedTile {
+  readonly bytes: Uint8Array;
+  readonly nodes: Uint8Array;
+}
 
 /** A full bundle whose leaves hash to its tile; they are views of its bytes. */
 interface VerifiedBundle {
@@ -31,7 +44,7 @@ interface VerifiedBundle {
 const VIEW_SIZE = 100;
 
 export interface TreeReaderOptions {
-  /** Expanded tiles kept, at 16 KiB each. Default 1,024. */
+  /** Verified tiles kept, at 16 KiB each. Default 4,096: the proofs of a million entries. */
   readonly tiles?: number;
   /** Verified bundles kept, in bytes. Default 16 MiB. */
   readonly bundleBytes?: number;
@@ -40,13 +53,14 @@ export interface TreeReaderOptions {
 export class TreeReader {
   readonly #store: Store;
   readonly #onDamage: (message: string) => void;
-  readonly #tiles: LRUCache<string, ExpandedTile>;
+  readonly #tiles: LRUCache<string, VerifiedTile>;
   readonly #bundles: LRUCache<string, VerifiedBundle>;
+  readonly #partialNodes = new WeakMap<Uint8Array, Map<number, TreeHash>>();
 
   constructor(store: Store, onDamage: (message: string) => void, options: TreeReaderOptions = {}) {
     this.#store = store;
     this.#onDamage = onDamage;
-    this.#tiles = new LRUCache({ max: options.tiles ?? 1024 });
+    this.#tiles = new LRUCache({ max: options.tiles ?? 4096 });
     this.#bundles = new LRUCache({
       maxSize: options.bundleBytes ?? 16 * 1024 * 1024,
       sizeCalculation: ({ bytes }) => bytes.length + TILE_WIDTH * VIEW_SIZE,
@@ -55,9 +69,13 @@ export class TreeReader {
 
   /** The bytes of a tile that lies within the log's state. Throws ServerError `damaged`. */
   async tile(log: Log, state: LogState, { level, index, width }: TileId): Promise<Uint8Array> {
-    const partial = partialTile(state, level, index);
-    const bytes = partial ?? ((await this.#fullTile(log, state, level, index))[0] as Uint8Array);
-    return bytes.subarray(0, width * HASH_SIZE);
+    const bytes = partialTile(state, level, index) ?? (await this.#fullTile(log, state, level, index)).bytes;
+    return width === TILE_WIDTH ? bytes : bytes.subarray(0, width * HASH_SIZE);
+  }
+
+  /** The bytes of a full tile that was read before and is still at hand: always the same array, so others may remember what they made of it. */
+  warmTile(log: Log, { level, index, width }: TileId): Uint8Array | undefined {
+    return width === TILE_WIDTH ? this.#tiles.get(cacheKey(log, level, index))?.bytes : undefined;
   }
 
   /** The bytes of an entry bundle, full or partial, that lies within the log's state. Throws ServerError `damaged`. */
@@ -93,45 +111,66 @@ export class TreeReader {
   }
 
   /**
-   * A function that reads any of these nodes, all within the log's state, after their tiles were read and verified.
-   * Throws ServerError `damaged`.
+   * A function that reads any of these nodes, all within the log's state, after their tiles were read and verified. They come as a proof
+   * has them, in lists: to join these first would cost as much as to prove. Throws ServerError `damaged`.
    */
-  async nodes(log: Log, state: LogState, nodes: readonly NodeId[]): Promise<ReadNode> {
-    const full = new Map<string, ExpandedTile>();
-    for (const node of nodes) {
-      const { level, index } = tileOfNode(node);
-      const key = `${level}/${index}`;
-      if (partialTile(state, level, index) !== undefined || full.has(key)) continue;
-      full.set(key, await this.#fullTile(log, state, level, index));
+  async nodes(log: Log, state: LogState, ...lists: readonly (readonly NodeId[])[]): Promise<ReadNode> {
+    const full: Map<number, VerifiedTile>[] = [];
+    for (const nodes of lists) {
+      for (const node of nodes) {
+        const { level, index } = tileOfNode(node);
+        if (partialTile(state, level, index) !== undefined) continue;
+        full[level] ??= new Map();
+        const ofLevel = full[level];
+        if (ofLevel.has(index)) continue;
+        // Without a turn for what is warm.
+        const warm = this.#tiles.get(cacheKey(log, level, index));
+        ofLevel.set(index, warm ?? (await this.#fullTile(log, state, level, index)));
+      }
     }
     return (node) => {
       const { level, index } = tileOfNode(node);
       const partial = partialTile(state, level, index);
-      if (partial !== undefined) return nodeFromTile(node, partial);
-      const tile = full.get(`${level}/${index}`);
-      const height = node.level % TILE_HEIGHT;
-      const row = tile?.[height];
-      if (row === undefined) throw new Error('bug: a node was read that was not asked for');
-      return hashInTile(row, node.index % (TILE_WIDTH / 2 ** height));
+      if (partial !== undefined) return this.#nodeOfPartial(node, partial);
+      const tile = full[level]?.get(index);
+      if (tile === undefined) throw new Error('bug: a node was read that was not asked for');
+      return hashInTile(tile.nodes, placeInExpanded(node));
     };
   }
 
-  async #fullTile(log: Log, state: LogState, level: number, index: number): Promise<ExpandedTile> {
-    const key = tileKey(log.name, { level, index });
-    const cached = this.#tiles.get(key);
+  /** Nodes of partial tiles are remembered for as long as nothing joins the tile: every proof needs the same few of the upper ones. */
+  #nodeOfPartial(node: NodeId, partial: Uint8Array): TreeHash {
+    let known = this.#partialNodes.get(partial);
+    if (known === undefined) {
+      known = new Map();
+      this.#partialNodes.set(partial, known);
+    }
+    const place = placeInExpanded(node);
+    let hash = known.get(place);
+    if (hash === undefined) {
+      hash = nodeFromTile(node, partial);
+      known.set(place, hash);
+    }
+    return hash;
+  }
+
+  async #fullTile(log: Log, state: LogState, level: number, index: number): Promise<VerifiedTile> {
+    const name = cacheKey(log, level, index);
+    const cached = this.#tiles.get(name);
     if (cached !== undefined) return cached;
+    const key = tileKey(log.name, { level, index });
     const bytes = await this.#store.get(key);
     if (bytes?.length !== TILE_WIDTH * HASH_SIZE) throw this.#damaged(`${key} is missing or has the wrong length`);
-    const tile = expand(bytes);
-    const root = (tile[TILE_HEIGHT] as Uint8Array).subarray(0, HASH_SIZE);
+    const nodes = expandTile(bytes);
     const parent = await this.tile(log, state, {
       level: level + 1,
       index: Math.floor(index / TILE_WIDTH),
       width: TILE_WIDTH,
     });
-    if (!equalBytes(root, hashInTile(parent, index % TILE_WIDTH)))
+    if (!equalBytes(rootOfExpanded(nodes), hashInTile(parent, index % TILE_WIDTH)))
       throw this.#damaged(`${key} does not hash to its node`);
-    this.#tiles.set(key, tile);
+    const tile = { bytes: nodes.subarray(0, bytes.length), nodes };
+    this.#tiles.set(name, tile);
     return tile;
   }
 
@@ -165,7 +204,7 @@ export class TreeReader {
 
 /** The partial tile at the right edge of its level if that is the one asked for. */
 function partialTile(state: LogState, level: number, index: number): Uint8Array | undefined {
-  const first = Math.floor(state.treeSize / TILE_WIDTH ** (level + 1));
+  const first = fullTiles(level, state.treeSize);
   if (index < first) return undefined;
   const partial = state.partials[level];
   if (index > first || partial === undefined) throw new Error('bug: a tile beyond the tree was read');
@@ -176,16 +215,7 @@ function isOpenBundle(state: LogState, index: number): boolean {
   return index === Math.floor(state.treeSize / TILE_WIDTH);
 }
 
-function expand(bytes: Uint8Array): ExpandedTile {
-  const levels: Uint8Array[] = [bytes];
-  for (let height = 1; height <= TILE_HEIGHT; height++) {
-    const below = levels[height - 1] as Uint8Array;
-    const row = new Uint8Array(below.length / 2);
-    for (let i = 0; i * HASH_SIZE < row.length; i++) {
-      const hash: TreeHash = nodeHash(hashInTile(below, 2 * i), hashInTile(below, 2 * i + 1));
-      row.set(hash, i * HASH_SIZE);
-    }
-    levels.push(row);
-  }
-  return levels;
+/** Short, because it is made for every look; the tile's own key takes a microsecond. */
+function cacheKey(log: Log, level: number, index: number): string {
+  return `${log.name}/${level}/${index}`;
 }

@@ -5,7 +5,7 @@
  * Worked example: entry 1,234,067 · 256 has its leaf hash first in `tile/0/x001/x234/067`.
  */
 import { HASH_SIZE, nodeHash, type TreeHash } from './hash.ts';
-import type { NodeId } from './positions.ts';
+import { type NodeId, powerOfTwo } from './positions.ts';
 
 /** Hashes in a full tile, entries in a full bundle. */
 export const TILE_WIDTH = 256;
@@ -19,19 +19,24 @@ export interface TileId {
   readonly width: number;
 }
 
+/** Leaves below one hash of a tile at this tile level: 256^level. */
+export function tileSpan(level: number): number {
+  return powerOfTwo(TILE_HEIGHT * level);
+}
+
 /** Full tiles at a tile level in a tree of that size (TI-4). */
 export function fullTiles(level: number, treeSize: number): number {
-  return Math.floor(treeSize / TILE_WIDTH ** (level + 1));
+  return Math.floor(treeSize / tileSpan(level + 1));
 }
 
 /** Width of the partial tile at a tile level in a tree of that size; 0: there is none (TI-4). */
 export function partialWidth(level: number, treeSize: number): number {
-  return Math.floor(treeSize / TILE_WIDTH ** level) % TILE_WIDTH;
+  return Math.floor(treeSize / tileSpan(level)) % TILE_WIDTH;
 }
 
 /** Whether a tree of that size has this tile: within it, whatever the width asked for (TI-7). */
 export function tileExists(tile: TileId, treeSize: number): boolean {
-  const hashes = Math.floor(treeSize / TILE_WIDTH ** tile.level);
+  const hashes = Math.floor(treeSize / tileSpan(tile.level));
   return tile.index * TILE_WIDTH + tile.width <= hashes;
 }
 
@@ -84,7 +89,7 @@ export function parseTilePath(path: string): TilePath | undefined {
 /** The tile that a node can be computed from, as wide as the node needs it (AD-1). */
 export function tileOfNode(node: NodeId): TileId {
   const level = Math.floor(node.level / TILE_HEIGHT);
-  const span = 2 ** (node.level % TILE_HEIGHT);
+  const span = powerOfTwo(node.level % TILE_HEIGHT);
   const first = node.index * span;
   return { level, index: Math.floor(first / TILE_WIDTH), width: (first % TILE_WIDTH) + span };
 }
@@ -103,8 +108,33 @@ export function hashRange(bytes: Uint8Array, first: number, count: number): Tree
 
 /** Hash of a node, from the bytes of its tile. Throws a RangeError if the tile is too short for it. */
 export function nodeFromTile(node: NodeId, bytes: Uint8Array): TreeHash {
-  const span = 2 ** (node.level % TILE_HEIGHT);
+  const span = powerOfTwo(node.level % TILE_HEIGHT);
   const first = (node.index * span) % TILE_WIDTH;
   if ((first + span) * HASH_SIZE > bytes.length) throw new RangeError('tile too short for this node');
   return hashRange(bytes, first, span);
+}
+
+/** Hashes in a full tile and above it, its root included. */
+const EXPANDED_WIDTH = 2 * TILE_WIDTH - 1;
+
+/** All 511 nodes of a full tile side by side, 16,352 bytes: its 256 hashes, the 128 above them, and so on; the root is the last. */
+export function expandTile(bytes: Uint8Array): Uint8Array {
+  const nodes = new Uint8Array(EXPANDED_WIDTH * HASH_SIZE);
+  nodes.set(bytes);
+  for (let at = TILE_WIDTH; at < EXPANDED_WIDTH; at++) {
+    const left = 2 * (at - TILE_WIDTH);
+    nodes.set(nodeHash(hashInTile(nodes, left), hashInTile(nodes, left + 1)), at * HASH_SIZE);
+  }
+  return nodes;
+}
+
+/** The root of an expanded tile, as a view. */
+export function rootOfExpanded(nodes: Uint8Array): TreeHash {
+  return hashInTile(nodes, EXPANDED_WIDTH - 1);
+}
+
+/** Where a node stands among the nodes of its expanded tile: from 0 on its hashes, at 510 its root. */
+export function placeInExpanded(node: NodeId): number {
+  const height = node.level % TILE_HEIGHT;
+  return 2 * TILE_WIDTH - powerOfTwo(TILE_HEIGHT + 1 - height) + (node.index % powerOfTwo(TILE_HEIGHT - height));
 }

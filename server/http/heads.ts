@@ -1,22 +1,23 @@
 /** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
 import { formatTlogProof } from '../../proofs/tlog-proof.ts';
 import { encodeConsistencyProof, encodeInclusionProof, encodeSignedTreeHead } from '../../proto/messages.ts';
-import { leafHash } from '../../tree/hash.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log.ts';
-import { consistencyProof, inclusionProof, rootAt } from '../prover.ts';
-import { cached } from './caching.ts';
+import { consistencyProof, inclusionProof, provenLeaf, rootAt } from '../prover.ts';
+import { tagged, unlessKnown } from './caching.ts';
 import type { LogCall } from './call.ts';
 import { findLeaf, hashFromText } from './leaf-hash.ts';
-import { negotiated } from './negotiation.ts';
-import { base64, renderHead, renderProof } from './render.ts';
+import { negotiated, negotiatedText } from './negotiation.ts';
+import { base64, hashesText, headTexts, renderHead } from './render.ts';
 import { json, type Reply } from './reply.ts';
 import { Query } from './request.ts';
 import { signedIndex } from './signed.ts';
 
+const CHECKPOINT = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
+
 /** GET checkpoint: the newest published head as a signed note (C2SP tlog-checkpoint). */
 export function checkpoint({ log, req }: LogCall): Reply {
-  return cached(req, 'no-store', 'text/plain; charset=utf-8', Buffer.from(log.published.checkpoint));
+  return unlessKnown(req, tagged(CHECKPOINT, Buffer.from(log.published.checkpoint)));
 }
 
 /** GET tree-head: the same as JSON, with its RFC 6962 signature. */
@@ -70,25 +71,19 @@ export async function inclusion(call: LogCall): Promise<Reply> {
       details: { tree_size: treeSize },
     });
   }
-  const [leaf] = await server.reader.leaves(log, log.state, leafIndex, leafIndex + 1);
-  const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
-  const head = await server.headAt(log, treeSize);
+  const { leafHash, proof } = await provenLeaf(server.reader, log, leafIndex, treeSize);
+  const head = treeSize === published.treeSize ? published : await server.headAt(log, treeSize);
   const rootHash = head?.rootHash ?? (await rootAt(server.reader, log, treeSize));
-  const hash = leafHash(leaf as Uint8Array);
-  return negotiated(
+  return negotiatedText(
     req,
-    () => ({
-      leaf_index: leafIndex,
-      leaf_hash: base64(hash),
-      tree_size: treeSize,
-      root_hash: base64(rootHash),
-      proof: renderProof(proof),
-      checkpoint: head?.checkpoint ?? null,
-    }),
+    () => {
+      const texts = head === undefined ? { rootHash: `"${base64(rootHash)}"`, checkpoint: 'null' } : headTexts(head);
+      return `{"leaf_index":${leafIndex},"leaf_hash":"${base64(leafHash)}","tree_size":${treeSize},"root_hash":${texts.rootHash},"proof":${hashesText(proof)},"checkpoint":${texts.checkpoint}}`;
+    },
     () =>
       encodeInclusionProof({
         leafIndex,
-        leafHash: hash,
+        leafHash,
         treeSize,
         rootHash,
         proof,
@@ -120,9 +115,9 @@ export async function consistency({ log, server, search, req }: LogCall): Promis
   if (first > second) throw new ServerError('bad_parameter', 'first is at most second');
   signedSize(log.published, second);
   const proof = first === 0 || first === second ? [] : await consistencyProof(server.reader, log, first, second);
-  return negotiated(
+  return negotiatedText(
     req,
-    () => ({ first, second, proof: renderProof(proof) }),
+    () => `{"first":${first},"second":${second},"proof":${hashesText(proof)}}`,
     () => encodeConsistencyProof({ first, second, proof }),
   );
 }

@@ -5,14 +5,22 @@
  * server disregard Accept, and an append that is durable must not end in a 406.
  */
 import type { IncomingMessage } from 'node:http';
-import { json, type Reply, withHeaders } from './reply.ts';
+import { jsonText, type Reply, withHeaders } from './reply.ts';
 
 export const PROTOBUF = 'application/x-protobuf';
 const JSON_TYPE = 'application/json';
 
 /** A 200 in the form that the request prefers. */
 export function negotiated(req: IncomingMessage, value: () => unknown, message: () => Uint8Array): Reply {
-  return varied(prefersProtobuf(req.headers.accept) ? protobuf(message()) : json(200, value()));
+  return negotiatedText(req, () => JSON.stringify(value()), message);
+}
+
+const VARIED_JSON = Object.freeze({ ...jsonText(200, '').headers, vary: 'Accept' });
+
+/** The same where the JSON is written by hand. */
+export function negotiatedText(req: IncomingMessage, text: () => string, message: () => Uint8Array): Reply {
+  if (prefersProtobuf(req.headers.accept)) return varied(protobuf(message()));
+  return { ...jsonText(200, text()), headers: VARIED_JSON };
 }
 
 /** A reply that depends on Accept, said so to caches. */

@@ -1,6 +1,6 @@
 /** JSON shapes of logs, heads and entries, spelt once for all routes. */
 import { formatMicros } from '../../proofs/time.ts';
-import { leafHash } from '../../tree/hash.ts';
+import { HASH_SIZE, leafHash } from '../../tree/hash.ts';
 import type { StoredEntry } from '../entry.ts';
 import type { Log, Published } from '../log.ts';
 
@@ -11,6 +11,45 @@ export function base64(bytes: Uint8Array): string {
 
 export function renderProof(proof: readonly Uint8Array[]): string[] {
   return proof.map(base64);
+}
+
+/** Base64 of 32 bytes, of which 33 with a zero at the end have all but the last character in common. */
+const HASH_LENGTH = 44;
+
+/** Hashes of 32 bytes as a JSON array of base64 texts. All of them in one call: one each is a quarter of what a proof costs. */
+export function hashesText(hashes: readonly Uint8Array[]): string {
+  const padded = Buffer.alloc(hashes.length * (HASH_SIZE + 1));
+  for (let i = 0; i < hashes.length; i++) padded.set(hashes[i] as Uint8Array, i * (HASH_SIZE + 1));
+  const all = padded.toString('base64');
+  let text = '[';
+  for (let at = 0; at < all.length; at += HASH_LENGTH) {
+    text += `${at === 0 ? '' : ','}"${all.slice(at, at + HASH_LENGTH - 1)}="`;
+  }
+  return `${text}]`;
+}
+
+/**
+ * A text as JSON in ASCII, kept as one byte a character: the dash before each signature of a checkpoint would make all of a reply UTF-8, and
+ * two bytes a character, and cost 4 of 25 µs.
+ */
+export function asciiText(text: string): string {
+  const escaped = JSON.stringify(text).replaceAll(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return Buffer.from(escaped, 'latin1').toString('latin1');
+}
+
+const heads = new WeakMap<Published, { readonly rootHash: string; readonly checkpoint: string }>();
+
+/** Root hash and checkpoint of a head as JSON texts, made once for all replies that show it. */
+export function headTexts(head: Published): { readonly rootHash: string; readonly checkpoint: string } {
+  let texts = heads.get(head);
+  if (texts === undefined) {
+    texts = { rootHash: `"${base64(head.rootHash)}"`, checkpoint: asciiText(head.checkpoint) };
+    heads.set(head, texts);
+  }
+  return texts;
 }
 
 export function renderLog({ definition, published }: Log): Record<string, unknown> {

@@ -6,6 +6,8 @@ export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
+  /** The body is a text that stands for bytes, each character below 256 for one. */
+  readonly binary?: boolean;
   /** Stable code of an error, for logs and metrics. */
   readonly code?: string;
 }
@@ -38,7 +40,8 @@ const LINGER = 1000;
  */
 export function send(req: IncomingMessage, res: ServerResponse, reply: Reply, base: BaseHeaders = PLAIN): void {
   if (res.headersSent) return;
-  const { status, headers, body } = reply;
+  const { status, headers } = reply;
+  const body = reply.binary === true ? Buffer.from(reply.body as string, 'latin1') : reply.body;
   const empty = status === 304 || status === 204;
   const all = base.list.slice();
   for (const name in headers) all.push(name, headers[name] as string);

@@ -24,7 +24,7 @@ const STATUS_LINE = 'HTTP/1.1 200 OK\r\n';
 export function sendWhole(
   req: IncomingMessage,
   res: ServerResponse,
-  { status, headers, body }: Reply,
+  { status, headers, body, binary }: Reply,
   base: BaseHeaders,
 ): boolean {
   if (status !== 200 || typeof body !== 'string' || body.length > MAX_BODY) return false;
@@ -33,7 +33,7 @@ export function sendWhole(
   // None while an earlier answer of the connection has not ended. Behind bytes that the client does not take, Node must count these too.
   if (socket === null || socket.destroyed || socket.writableLength > 0) return false;
   // As many bytes as characters: all of it is ASCII.
-  if (Buffer.byteLength(body) !== body.length) return false;
+  if (binary !== true && Buffer.byteLength(body) !== body.length) return false;
   const own = linesOf(headers);
   if (own === undefined) return false;
   const inside = res as unknown as Inside;
