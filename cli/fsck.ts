@@ -15,6 +15,7 @@ interface FsckFlags {
   readonly vkey?: string;
   readonly key?: string;
   readonly origin?: string;
+  readonly entriesOnly?: true;
   readonly json?: true;
 }
 
@@ -38,6 +39,10 @@ export function fsckCommand(): Command {
       '--key <KEY>',
       'API key, for logs that want one to read; that of the environment goes to the server of INDELIBLE_URL only',
     )
+    .option(
+      '--entries-only',
+      'with --url: read no tiles, and compare the entries with the root hash alone, in half the time',
+    )
     .option('--json', 'print the result as one JSON object')
     .addHelpText(
       'after',
@@ -59,6 +64,7 @@ Examples:
       // The URL of the environment is for other commands too; one that was typed is meant.
       const isUrl = flags.url !== undefined && !(isDirectory && command.getOptionValueSource('url') === 'env');
       if (isDirectory && isUrl) throw usage('give --data-dir or --url, not both');
+      if (isDirectory && flags.entriesOnly === true) throw usage('--entries-only is for --url');
       if (isDirectory) return checkDirectory(flags, flags.dataDir as string);
       if (flags.url !== undefined) return checkUrl(flags, flags.url);
       throw usage('give --data-dir or --url');
@@ -137,7 +143,7 @@ async function checkDirectory(flags: FsckFlags, path: string): Promise<number> {
   }
 }
 
-async function checkUrl({ vkey, key, origin, json }: FsckFlags, given: string): Promise<number> {
+async function checkUrl({ vkey, key, origin, entriesOnly, json }: FsckFlags, given: string): Promise<number> {
   const verifierKey = vkey === undefined ? undefined : givenKey(vkey);
   const transport = new Transport({
     url: baseUrl(given),
@@ -152,6 +158,7 @@ async function checkUrl({ vkey, key, origin, json }: FsckFlags, given: string): 
       transport,
       verifierKey,
       origin,
+      entriesOnly,
       onDifference: (difference) => {
         if (listed.length < MAX_LISTED) listed.push(difference);
       },

@@ -1,6 +1,6 @@
 /**
- * Checks a C2SP tlog-tiles log over HTTP, anybody's: the checkpoint, every entry bundle and every tile, partial ones too, derived again
- * from the entries up to the root hash that the checkpoint claims.
+ * Checks a C2SP tlog-tiles log over HTTP, anybody's: the checkpoint, every entry bundle and, unless told otherwise, every tile, partial
+ * ones too, derived again from the entries up to the root hash that the checkpoint claims.
  *
  * Works with every log whose leaf hashes are SHA-256(0x00 ‖ entry). In memory are a few bundles and one tile a level.
  */
@@ -11,7 +11,7 @@ import { MAX_NOTE_SIZE, openNote } from '../proofs/note.ts';
 import { decodeBundle, decodePrefix, MAX_LEAF_SIZE } from '../tree/bundles.ts';
 import { equalBytes, fromUtf8, toBase64 } from '../tree/bytes.ts';
 import { frontierRoot } from '../tree/frontier.ts';
-import { HASH_SIZE, type LeafHash, leafHash, type TreeHash } from '../tree/hash.ts';
+import { HASH_SIZE, leafHashes, type TreeHash } from '../tree/hash.ts';
 import { bundlePath, fullTiles, hashInTile, partialWidth, TILE_WIDTH, type TileId, tilePath } from '../tree/tiles.ts';
 import { ClientError } from './error.ts';
 import type { Transport } from './transport.ts';
@@ -32,6 +32,11 @@ export interface CheckLogOptions {
   readonly verifierKey?: VerifierKey | undefined;
   /** Origin that the checkpoint must have, if not the name of the key. */
   readonly origin?: string | undefined;
+  /**
+   * Reads no tiles, which is half of the requests: all entries are compared with the root hash, and where they make another one nothing says
+   * which of them it is. Default false.
+   */
+  readonly entriesOnly?: boolean | undefined;
   /** Requests under way at once, of bundles and of tiles each. Default 8; a bundle has at most 16.8 MB. */
   readonly concurrency?: number | undefined;
   /** After so many differences the check ends. Default 10,000. */
@@ -117,11 +122,12 @@ function openClaim(note: Uint8Array, { verifierKey, origin }: CheckLogOptions, t
 
 async function checkTree(options: CheckLogOptions, claim: CheckpointBody, tell: Tell): Promise<void> {
   const { treeSize, rootHash } = claim;
+  const entriesOnly = options.entriesOnly === true;
   const frontier = await walkTree({
     treeSize,
     rootHash,
-    partialTiles: true,
-    source: makeSource(options, treeSize, tell),
+    partialTiles: !entriesOnly,
+    source: entriesOnly ? withoutTiles(makeSource(options, treeSize, tell)) : makeSource(options, treeSize, tell),
     watcher: {
       bundleDiffers: (leafIndex, stored, derived) =>
         tell(
@@ -135,7 +141,7 @@ async function checkTree(options: CheckLogOptions, claim: CheckpointBody, tell: 
         tell(
           bundleOf(index, treeSize),
           'missing',
-          'from here on no root hash can be derived: bundle and tile are both unusable',
+          `from here on no root hash can be derived: ${entriesOnly ? 'the bundle is' : 'bundle and tile are both'} unusable`,
         ),
       nextSize: () => Number.POSITIVE_INFINITY,
       onSize: async () => undefined,
@@ -216,7 +222,7 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
   const bundles = ahead(count, concurrency, (index) => {
     const width = Math.min(TILE_WIDTH, treeSize - index * TILE_WIDTH);
     return read({ own: bundlePath(index, width), full: bundlePath(index) }, MAX_BUNDLE_SIZE, (bytes, exact) =>
-      (exact ? decodeBundle : decodePrefix)(bytes, width).map((leaf): LeafHash => leafHash(leaf)),
+      leafHashes((exact ? decodeBundle : decodePrefix)(bytes, width)),
     );
   });
   const tiles = ahead(count, concurrency, (index) => readTile(0, index));
@@ -242,6 +248,11 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
       return parent.bytes === undefined ? undefined : hashInTile(parent.bytes, index % TILE_WIDTH);
     },
   };
+}
+
+function withoutTiles({ leafHashes }: TreeSource): TreeSource {
+  const nothing = async (): Promise<undefined> => undefined;
+  return { leafHashes, tile: nothing, above: nothing };
 }
 
 /** Fetches things by number, some ahead of the one that is asked for; they must be asked for in order, each once. */

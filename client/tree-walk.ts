@@ -8,15 +8,24 @@
  * one damaged byte is one finding, not one at every level. In memory are one tile a level and the frontier. The bytes may come
  * from a disk or from the network; who reads them says what is missing or has the wrong length.
  */
-import { equalBytes } from '../tree/bytes.ts';
+import { concatBytes, equalBytes } from '../tree/bytes.ts';
 import { frontierRoot, pushToFrontier } from '../tree/frontier.ts';
-import { HASH_SIZE, type LeafHash, type TreeHash } from '../tree/hash.ts';
-import { fullTiles, hashInTile, partialWidth, TILE_HEIGHT, TILE_WIDTH, type TileId } from '../tree/tiles.ts';
+import { HASH_SIZE, type TreeHash } from '../tree/hash.ts';
+import {
+  frontierOfRows,
+  fullTiles,
+  hashInTile,
+  nodeRows,
+  partialWidth,
+  TILE_HEIGHT,
+  TILE_WIDTH,
+  type TileId,
+} from '../tree/tiles.ts';
 
 /** Where the stored tree is read from. `undefined` is for what is missing or unusable; the source has told of it then. */
 export interface TreeSource {
-  /** Leaf hashes of entry bundle `index`, exactly `width` of them. */
-  leafHashes(index: number, width: number): Promise<readonly LeafHash[] | undefined>;
+  /** Leaf hashes of entry bundle `index`, exactly `width` of them, side by side. */
+  leafHashes(index: number, width: number): Promise<Uint8Array | undefined>;
   /** Bytes of a tile, exactly its width. Of partial tiles only where the source has them. */
   tile(tile: TileId): Promise<Uint8Array | undefined>;
   /** What the tree above says the root of the full level-0 tile `index` is, where anything says so. */
@@ -35,8 +44,8 @@ export interface TreeWatcher {
   nextSize(): number;
   /** The frontier at the size asked for; `undefined` where it cannot be derived. */
   onSize(treeSize: number, frontier: readonly TreeHash[] | undefined): Promise<void>;
-  /** A bundle is done; the leaf hashes are those that are believed, `undefined` where nobody knows. */
-  onBundle(index: number, width: number, leafHashes: readonly TreeHash[] | undefined): Promise<void>;
+  /** A bundle is done; the leaf hashes, side by side, are those that are believed, `undefined` where nobody knows. */
+  onBundle(index: number, width: number, leafHashes: Uint8Array | undefined): Promise<void>;
 }
 
 export interface TreeWalk {
@@ -69,11 +78,10 @@ export async function walkTree(walk: TreeWalk): Promise<readonly TreeHash[] | un
     const hashes = await believedHashes(walk, outer, index, width);
     inner = [];
     if (hashes !== undefined) {
-      for (const [i, hash] of hashes.entries()) {
-        pushToFrontier(inner, i, hash);
-        if (i + 1 < TILE_WIDTH && watcher.nextSize() <= first + i + 1)
-          await tell(first + i + 1, broken ? undefined : [...outer, ...inner]);
-      }
+      const nodes = nodeRows(hashes);
+      for (let size = watcher.nextSize() - first; size <= width && size < TILE_WIDTH; size = watcher.nextSize() - first)
+        await tell(first + size, broken ? undefined : [...outer, ...frontierOfRows(nodes, size)]);
+      inner = frontierOfRows(nodes, width);
     } else {
       const above = width === TILE_WIDTH ? await source.above(index) : undefined;
       while (watcher.nextSize() < first + width) await watcher.onSize(watcher.nextSize(), undefined);
@@ -109,23 +117,22 @@ async function believedHashes(
   outer: readonly TreeHash[],
   index: number,
   width: number,
-): Promise<readonly TreeHash[] | undefined> {
+): Promise<Uint8Array | undefined> {
   const derived = await source.leafHashes(index, width);
   const tile: TileId = { level: 0, index, width };
-  const bytes = width === TILE_WIDTH || partialTiles ? await source.tile(tile) : undefined;
-  const stored = bytes === undefined ? undefined : hashesOf(bytes);
+  const stored = width === TILE_WIDTH || partialTiles ? await source.tile(tile) : undefined;
   if (derived === undefined || stored === undefined) return derived ?? stored;
   const places = differences(stored, derived);
   if (places.length === 0) return derived;
   // Above the last, partial tile there is only the root.
   const above = width === TILE_WIDTH ? await source.above(index) : rootHash;
-  const rootOf = (hashes: readonly TreeHash[]): TreeHash => {
-    const top = frontierOf(hashes);
+  const rootOf = (hashes: Uint8Array): TreeHash => {
+    const top = frontierOfRows(nodeRows(hashes), width);
     return frontierRoot(width === TILE_WIDTH ? top : [...outer, ...top]);
   };
   const bundleIsWrong = above !== undefined && equalBytes(rootOf(stored), above) && !equalBytes(rootOf(derived), above);
   for (const place of places) {
-    const [a, b] = [stored[place] as TreeHash, derived[place] as TreeHash];
+    const [a, b] = [hashInTile(stored, place), hashInTile(derived, place)];
     if (bundleIsWrong) watcher.bundleDiffers(index * TILE_WIDTH + place, b, a);
     else watcher.tileDiffers(tile, place, a, b);
   }
@@ -153,24 +160,17 @@ function completeTile(outer: TreeHash[], rows: TreeHash[][], index: number, root
   return completed;
 }
 
-async function compareTile({ source, watcher }: TreeWalk, tile: TileId, derived: readonly TreeHash[]): Promise<void> {
-  const bytes = await source.tile(tile);
-  if (bytes === undefined) return;
-  const stored = hashesOf(bytes);
+async function compareTile({ source, watcher }: TreeWalk, tile: TileId, row: readonly TreeHash[]): Promise<void> {
+  const stored = await source.tile(tile);
+  if (stored === undefined) return;
+  const derived = concatBytes(...row);
   for (const place of differences(stored, derived))
-    watcher.tileDiffers(tile, place, stored[place] as TreeHash, derived[place] as TreeHash);
+    watcher.tileDiffers(tile, place, hashInTile(stored, place), hashInTile(derived, place));
 }
 
-function frontierOf(hashes: readonly TreeHash[]): TreeHash[] {
-  const frontier: TreeHash[] = [];
-  for (const [i, hash] of hashes.entries()) pushToFrontier(frontier, i, hash);
-  return frontier;
-}
-
-function hashesOf(bytes: Uint8Array): TreeHash[] {
-  return Array.from({ length: bytes.length / HASH_SIZE }, (_, i) => hashInTile(bytes, i));
-}
-
-function differences(a: readonly TreeHash[], b: readonly TreeHash[]): number[] {
-  return [...a.keys()].filter((i) => !equalBytes(a[i] as TreeHash, b[i] as TreeHash));
+/** Places of the hashes that differ, of two tiles of one width. */
+function differences(a: Uint8Array, b: Uint8Array): number[] {
+  if (equalBytes(a, b)) return [];
+  const places = Array.from({ length: a.length / HASH_SIZE }, (_, place) => place);
+  return places.filter((place) => !equalBytes(hashInTile(a, place), hashInTile(b, place)));
 }

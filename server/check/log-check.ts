@@ -5,7 +5,7 @@ import { equalBytes, toHex } from '../../tree/bytes.ts';
 import { type Frontier, frontierRoot, pushToFrontier } from '../../tree/frontier.ts';
 import { leafHash, type TreeHash } from '../../tree/hash.ts';
 import { coveringNodes } from '../../tree/positions.ts';
-import { TILE_WIDTH, type TileId } from '../../tree/tiles.ts';
+import { hashInTile, TILE_WIDTH, type TileId } from '../../tree/tiles.ts';
 import type { LogDefinition } from '../log.ts';
 import type { LogState } from '../log-state.ts';
 import type { LogHead } from '../storage/commit-record.ts';
@@ -110,7 +110,7 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
             const isDoubtful = doubtful.has(first + i);
             return {
               leaf: leaves?.[i],
-              hash: isDoubtful ? undefined : hashes?.[i],
+              hash: isDoubtful || hashes === undefined ? undefined : hashInTile(hashes, i),
               key: tree.keyOfLeaf(first + i),
               doubtful: isDoubtful,
             };

@@ -4,7 +4,7 @@ import type { TreeSource } from '../../client/tree-walk.ts';
 import { decodeBundle, decodePrefix } from '../../tree/bundles.ts';
 import { equalBytes } from '../../tree/bytes.ts';
 import { type Frontier, frontierRoot, pushToFrontier } from '../../tree/frontier.ts';
-import { HASH_SIZE, type LeafHash, leafHash, type TreeHash } from '../../tree/hash.ts';
+import { HASH_SIZE, leafHashes, type TreeHash } from '../../tree/hash.ts';
 import { coveringNodes } from '../../tree/positions.ts';
 import { fullTiles, hashInTile, hashRange, TILE_HEIGHT, TILE_WIDTH, type TileId } from '../../tree/tiles.ts';
 import { bundleKey, numberInKey, openKey, tileKey } from '../storage/keys.ts';
@@ -104,7 +104,7 @@ export function makeLogTree(options: LogTreeOptions): LogTree {
     leafHashes: async (index, width) => {
       current = await readLeaves(index, width);
       if (current !== undefined && width < TILE_WIDTH) options.onOpenLeaves(current);
-      return current?.map((leaf): LeafHash => leafHash(leaf));
+      return current === undefined ? undefined : leafHashes(current);
     },
     tile: async ({ level, index, width }: TileId) => (width === TILE_WIDTH ? await fullTile(level, index) : undefined),
     above: async (index) => {

@@ -271,6 +271,7 @@ describe('a data directory', () => {
     ['both', (path: string) => ['--data-dir', path, '--url', 'http://127.0.0.1:1/'], 'not both'],
     ['no URL', () => ['--url', 'ftp://x'], 'begins with http'],
     ['no verifier key', () => ['--url', 'http://127.0.0.1:1/', '--vkey', 'x'], '--vkey is not a verifier key'],
+    ['entries only of a directory', (path: string) => ['--data-dir', path, '--entries-only'], 'is for --url'],
     ['an unknown flag', () => ['--colour'], 'unknown option'],
   ])('%s: 2', async (_name, flags, message) => {
     const { code, stderr } = await user.run(['fsck', ...flags(folder.path)]);
@@ -417,6 +418,17 @@ describe('a log over HTTP', () => {
     }
     const { code, stdout } = await check('--vkey', vkey);
     expect([code, stdout]).toEqual([0, expect.stringContaining('nothing differs')]);
+  });
+
+  test('entries only: no tile is asked for, and a wrong entry is still seen', async () => {
+    const { code, stdout } = await check('--vkey', vkey, '--entries-only');
+    expect([code, stdout]).toEqual([0, expect.stringContaining('nothing differs: 300 entries')]);
+    expect(asked.map(({ path }) => path).sort()).toEqual(PATHS.filter((path) => !/^tile\/\d/.test(path)).sort());
+    changed.set('tile/entries/000', flipped('tile/entries/000', 12));
+    expect(await check('--vkey', vkey, '--entries-only')).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('checkpoint: differs: the root hash of size 300 is'),
+    });
   });
 
   test('a server that is busy is asked again', async () => {

@@ -109,6 +109,39 @@ describe('a log', () => {
   });
 });
 
+describe('entries only', () => {
+  test.each([0, 1, 255, 256, 700, 2600])('of a log of size %d: every bundle is read, and no tile', async (size) => {
+    const files = filesOf(size);
+    const { told, asked, most, ...checked } = await check(files, { entriesOnly: true });
+    expect(told).toEqual([]);
+    expect(checked).toMatchObject({ signed: true, differences: 0, complete: true, checkpoint: { treeSize: size } });
+    expect(asked.slice().sort()).toEqual([...files.keys()].filter((path) => !/^tile\/\d/.test(path)).sort());
+    expect(most).toBeLessThanOrEqual(8);
+  });
+
+  test('a changed byte of any entry makes another root; a bundle that is gone or malformed is named', async () => {
+    const files = filesOf(700);
+    for (const path of [...files.keys()].filter((name) => name.includes('entries'))) {
+      const bundle = files.get(path) as Uint8Array;
+      const found = async (bytes: Uint8Array | undefined): Promise<unknown> => {
+        const others = [...files].filter(([name]) => name !== path);
+        const changed = new Map(bytes === undefined ? others : [...others, [path, bytes] as const]);
+        return (await check(changed, { entriesOnly: true })).told.map((one) => [one.path, one.problem]);
+      };
+      for (const at of [2, bundle.length - 1])
+        expect(await found(bundle.with(at, 255 - (bundle[at] as number)))).toEqual([['checkpoint', 'differs']]);
+      expect(await found(bundle.subarray(0, -1))).toEqual([
+        [path, 'malformed'],
+        [path, 'missing'],
+      ]);
+      expect(await found(undefined)).toEqual([
+        [path, 'missing'],
+        [path, 'missing'],
+      ]);
+    }
+  });
+});
+
 describe('what goes wrong on the way', () => {
   test('a claim of many entries that are not there ends at the limit', async () => {
     const note = signCheckpoint(
