@@ -67,6 +67,8 @@ beforeAll(async () => {
     ['/verify.html', verifyPage],
     ['/heads.html', `<!doctype html><meta charset="utf-8">${importMap}${headsScript}`],
     ['/empty.html', `<!doctype html><meta charset="utf-8"><title>empty</title>${importMap}`],
+    ['/strict.html', policyPage("'self' 'unsafe-inline'")],
+    ['/wasm.html', policyPage("'self' 'unsafe-inline' 'wasm-unsafe-eval'")],
     ['/favicon.ico', ''],
   ]);
   site = await serveSite(pages, server.url);
@@ -79,6 +81,12 @@ afterAll(async () => {
   await killAll();
   folder.remove();
 });
+
+/** A page with a Content-Security-Policy. */
+function policyPage(scripts: string): string {
+  const policy = `<meta http-equiv="Content-Security-Policy" content="script-src ${scripts}">`;
+  return `<!doctype html><meta charset="utf-8">${policy}<title>policy</title>${importMap}`;
+}
 
 /** Makes a log; gives its verifier key. */
 async function makeLog(settings: object): Promise<string> {
@@ -130,18 +138,23 @@ async function judgeInPage(cases: readonly Case[]): Promise<string[]> {
 
 /** The same module in Node, which takes its own SHA-256. */
 function judgeInNode(cases: readonly Case[]): string[] {
+  return callInNode<string[]>('judge.js', 'judge', cases);
+}
+
+/** Calls a function of a module of this folder in another Node. */
+function callInNode<Result>(file: string, name: string, argument: unknown, flags: readonly string[] = []): Result {
   const script = `
     import { readFileSync } from 'node:fs';
-    import { judge } from './test/browser/judge.js';
-    console.log(JSON.stringify(judge(JSON.parse(readFileSync(0, 'utf8')))));`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    import { ${name} } from './test/browser/${file}';
+    console.log(JSON.stringify(${name}(JSON.parse(readFileSync(0, 'utf8')))));`;
+  const { stdout, stderr } = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
-    input: JSON.stringify(cases),
+    input: JSON.stringify(argument),
     maxBuffer: 1e8,
   });
   expect(stderr).toBe('');
-  return JSON.parse(stdout) as string[];
+  return JSON.parse(stdout) as Result;
 }
 
 /** What came out, cut to the length of what is expected. */
@@ -150,6 +163,13 @@ function compare(expected: readonly Expected[], verdicts: readonly string[]): vo
   expect(expected.map(([name, verdict], i) => [name, verdicts[i]?.slice(0, verdict.length)])).toEqual(
     expected.map(([name, verdict]) => [name, verdict]),
   );
+}
+
+interface Hashed {
+  readonly digests: readonly string[];
+  readonly alone: readonly string[];
+  /** Modules of WebAssembly that were started. */
+  readonly instances: number;
 }
 
 const reply = (i: number): Reply => JSON.parse(saved[i] as string) as Reply;
@@ -371,6 +391,46 @@ withGo(
   },
   300_000,
 );
+
+describe('many hashes at once', () => {
+  const lengths = [...Array.from({ length: 201 }, (_, length) => length), 1000, 65_535, 5, 300_000, 41, 41, 41, 41, 64];
+
+  inBrowser(
+    'are the same in a page with WebAssembly, without it, where a policy forbids it, and in Node',
+    async () => {
+      const expected = callInNode<Hashed>('many.js', 'hashMany', { lengths });
+      expect(expected.digests).toEqual(expected.alone);
+      expect(expected.instances).toBe(1);
+      for (const [path, before, instances] of [
+        ['/empty.html', '', 1],
+        ['/wasm.html', '', 1],
+        ['/strict.html', '', 0],
+        ['/empty.html', 'delete globalThis.WebAssembly', 0],
+        [
+          '/empty.html',
+          'WebAssembly.Module = class { constructor() { throw new WebAssembly.CompileError("no SIMD"); } }',
+          0,
+        ],
+      ] as const) {
+        const { page, errors } = await open(path);
+        await page.evaluate(before);
+        expect(await call(page, 'many.js', 'hashMany', { lengths })).toEqual({ ...expected, instances });
+        const right = { treeSize: appended, signed: true, differences: 0, complete: true };
+        expect(await call(page, 'many.js', 'checkLog', { url: log, vkey })).toEqual([right, right]);
+        expect(errors).toEqual([]);
+        await page.context().close();
+      }
+    },
+    60_000,
+  );
+
+  test('are the same in a Node that has no WebAssembly', () => {
+    const [own, without] = [[], ['--no-expose-wasm']].map((flags) =>
+      callInNode<Hashed>('many.js', 'hashMany', { lengths }, flags),
+    );
+    expect(without).toEqual({ ...own, instances: 0 });
+  });
+});
 
 describe('the client in a page', () => {
   inBrowser(
