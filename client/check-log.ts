@@ -8,7 +8,7 @@ import { type CheckpointBody, parseCheckpoint } from '../proofs/checkpoint.ts';
 import { NoteError } from '../proofs/error.ts';
 import type { VerifierKey } from '../proofs/key.ts';
 import { MAX_NOTE_SIZE, openNote } from '../proofs/note.ts';
-import { decodeBundle, decodePrefix, MAX_LEAF_SIZE } from '../tree/bundles.ts';
+import { bundleBounds, MAX_LEAF_SIZE, prefixBounds } from '../tree/bundles.ts';
 import { equalBytes, fromUtf8, toBase64 } from '../tree/bytes.ts';
 import { frontierRoot } from '../tree/frontier.ts';
 import { HASH_SIZE, leafHashes, type TreeHash } from '../tree/hash.ts';
@@ -222,7 +222,7 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
   const bundles = ahead(count, concurrency, (index) => {
     const width = Math.min(TILE_WIDTH, treeSize - index * TILE_WIDTH);
     return read({ own: bundlePath(index, width), full: bundlePath(index) }, MAX_BUNDLE_SIZE, (bytes, exact) =>
-      leafHashes((exact ? decodeBundle : decodePrefix)(bytes, width)),
+      leafHashes(bytes, (exact ? bundleBounds : prefixBounds)(bytes, width)),
     );
   });
   const tiles = ahead(count, concurrency, (index) => readTile(0, index));

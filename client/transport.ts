@@ -89,7 +89,8 @@ export class Transport {
       const parts: Uint8Array[] = [];
       const maxSize = Math.min(this.#maxReplySize, request.maxReplySize ?? this.#maxReplySize);
       for await (const part of this.#attempt(request, maxSize)) parts.push(part);
-      return concatBytes(...parts);
+      // Most answers come in one part, which is ours alone.
+      return parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(...parts);
     });
   }
 

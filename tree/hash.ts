@@ -43,19 +43,10 @@ export function nodeHash(left: TreeHash, right: TreeHash): NodeHash {
 }
 
 /**
- * The hashes of many leaves, side by side as in a tile. Measured: a leaf of 41 bytes takes 0.2 µs so and 0.33 by `leafHash` in Node, in a browser
- * 0.2 and 1.9.
+ * The hashes of leaves that stand in one array, side by side as in a tile; `bounds` as of `bundleBounds`. Measured: a leaf of 41 bytes takes
+ * 0.14 µs and by `leafHash` 0.35 in Node, 0.14 and 1.5 in Chromium.
  */
-export function leafHashes(leaves: readonly Uint8Array[]): Uint8Array {
-  const bounds = new Uint32Array(2 * leaves.length);
-  let length = 0;
-  for (const [i, leaf] of leaves.entries()) {
-    bounds[2 * i] = length;
-    length += leaf.length;
-    bounds[2 * i + 1] = length;
-  }
-  const bytes = new Uint8Array(length);
-  for (const [i, leaf] of leaves.entries()) bytes.set(leaf, bounds[2 * i]);
+export function leafHashes(bytes: Uint8Array, bounds: Uint32Array): Uint8Array {
   return sha256Slices(0, bytes, bounds);
 }
 

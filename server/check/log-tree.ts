@@ -1,7 +1,7 @@
 /** Where a check reads one log's tree from: stored bundles, open leaves and full tiles, each range read once and in order. */
 
 import type { TreeSource } from '../../client/tree-walk.ts';
-import { decodeBundle, decodePrefix } from '../../tree/bundles.ts';
+import { bundleBounds, decodeBundle, decodePrefix, encodeBundle } from '../../tree/bundles.ts';
 import { equalBytes } from '../../tree/bytes.ts';
 import { type Frontier, frontierRoot, pushToFrontier } from '../../tree/frontier.ts';
 import { HASH_SIZE, leafHashes, type TreeHash } from '../../tree/hash.ts';
@@ -104,7 +104,9 @@ export function makeLogTree(options: LogTreeOptions): LogTree {
     leafHashes: async (index, width) => {
       current = await readLeaves(index, width);
       if (current !== undefined && width < TILE_WIDTH) options.onOpenLeaves(current);
-      return current === undefined ? undefined : leafHashes(current);
+      if (current === undefined) return undefined;
+      const bundle = encodeBundle(current);
+      return leafHashes(bundle, bundleBounds(bundle, width));
     },
     tile: async ({ level, index, width }: TileId) => (width === TILE_WIDTH ? await fullTile(level, index) : undefined),
     above: async (index) => {

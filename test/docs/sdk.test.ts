@@ -34,7 +34,7 @@ afterAll(async () => {
 
 describe('the examples', () => {
   test('are there, and those of the SDK say what they print', () => {
-    expect(examples.map(({ programs }) => programs.length)).toEqual([11, 1]);
+    expect(examples.map(({ programs }) => programs.length)).toEqual([12, 1]);
     expect(examples[0]?.programs.filter(({ prints }) => prints === undefined)).toHaveLength(1);
   });
 

@@ -1,6 +1,14 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeBundle, decodeFrames, decodePrefix, encodeBundle, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
+import {
+  bundleBounds,
+  decodeBundle,
+  decodeFrames,
+  decodePrefix,
+  encodeBundle,
+  MAX_LEAF_SIZE,
+  prefixBounds,
+} from '../../tree/bundles.ts';
 import { concatBytes, toHex, utf8 } from '../../tree/bytes.ts';
 
 test('each leaf stands behind its length, and an empty one is legal (EB-1, EB-2)', () => {
@@ -20,6 +28,15 @@ test('leaves are read back, all or the first few', () => {
       if (count < written.length) expect(() => decodeBundle(bundle, count)).toThrow(RangeError);
     }),
   );
+});
+
+test('bounds say where the leaves stand, all or the first few', () => {
+  const bundle = encodeBundle([utf8('one'), utf8(''), utf8('three')]);
+  expect([...bundleBounds(bundle, 3)]).toEqual([2, 5, 7, 7, 9, 14]);
+  expect([...prefixBounds(bundle, 2)]).toEqual([2, 5, 7, 7]);
+  expect([...bundleBounds(new Uint8Array(0), 0)]).toEqual([]);
+  expect(() => bundleBounds(bundle, 2)).toThrow('after the last entry');
+  for (const count of [4, 2 ** 40]) expect(() => prefixBounds(bundle, count)).toThrow('truncated');
 });
 
 test('of frames no more are read than asked for, so that millions of empty ones cost nothing', () => {
