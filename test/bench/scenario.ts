@@ -11,9 +11,11 @@ export interface Series {
   readonly values: readonly number[];
 }
 
-/** A ratio over the rounds; only ratios are claimed. */
+/** A ratio over the rounds, or an absolute figure that has a target; of figures, only ratios are claimed. */
 export interface Ratio {
   readonly text: string;
+  /** Of a figure that is no ratio, such as `ms`. Default `×`. */
+  readonly unit?: string;
   /** One value a pair of rounds. */
   readonly values: readonly number[];
   /** What the median has to reach; without either, the ratio is shown only. */
@@ -21,7 +23,10 @@ export interface Ratio {
   readonly atMost?: number;
   /** What it should reach one day. */
   readonly aim?: number;
-  /** Of CPU per operation, so that it travels between machines: compared with the baseline kept in the repository. */
+  /**
+   * Of CPU per operation, so that it travels between machines: compared with the baseline kept in the repository. Its text is its name
+   * there. Less is better unless `atLeast` is given.
+   */
   readonly kept?: boolean;
 }
 
@@ -40,12 +45,13 @@ export interface Bench {
   readonly pairs: number;
   /** Seconds of measured load in a round. */
   readonly seconds: number;
-  /** A folder of its own, removed after the scenario. */
+  /** An empty folder of its own on the disk that is measured, removed after the scenario. */
   folder(name: string): string;
   /** Says what goes on, on a terminal. */
   progress(text: string): void;
 }
 
+/** The export `scenario` of each file in scenarios/. */
 export interface Scenario {
   /** The letter it has in docs/performance.md. */
   readonly id: string;

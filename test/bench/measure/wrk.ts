@@ -1,0 +1,144 @@
+/** Load by wrk, and what it costs the server. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { Subject } from '../subjects/subject.ts';
+import { type Request, writeRequests } from './requests.ts';
+import { usageOf } from './usage.ts';
+
+const SCRIPT = new URL('requests.lua', import.meta.url).pathname;
+
+/** Threads of wrk: one is enough to keep any server on two cores busy, and leaves it the other core. */
+const THREADS = cpus().length >= 8 ? 2 : 1;
+
+export interface LoadOptions {
+  readonly subject: Subject;
+  /** File of requests, made by `prepare`. */
+  readonly requests: string;
+  readonly connections: number;
+  /** Of the measured window. */
+  readonly seconds: number;
+  /** Of load before the window, not counted. Default 2: after 1 s Node's compiler is still at work, and a request costs a fifth more. */
+  readonly warmUp?: number;
+}
+
+/** What was seen in the measured window. */
+export interface Load {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly perSecond: number;
+  /** CPU of the server for a request, in µs. */
+  readonly cpuMicros: number;
+  /** CPU of the server in all, in µs. */
+  readonly totalCpuMicros: number;
+  /** Bytes that were sent to the disk. */
+  readonly writtenBytes: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  /** How much of its threads' time the generator worked: near 1 it was the bottleneck. */
+  readonly generatorBusy: number;
+}
+
+/** Throws an Error where wrk is missing: without it nothing can be measured. */
+export function requireWrk(): string {
+  const { stdout, error } = spawnSync('wrk', ['-v'], { encoding: 'utf8' });
+  if (error !== undefined) throw new Error('there is no wrk on this machine, and nothing can be measured without it');
+  return stdout.split(' ').slice(0, 2).join(' ');
+}
+
+/** Writes requests into a file for `applyLoad`. */
+export function prepare(folder: string, name: string, requests: readonly Request[]): string {
+  const file = join(folder, `${name}.requests`);
+  writeRequests(file, requests);
+  return file;
+}
+
+/** Warms up, then measures. Any request that failed makes the figures worthless: that is an Error. */
+export async function applyLoad(options: LoadOptions): Promise<Load> {
+  const { subject, warmUp = 2 } = options;
+  if (warmUp > 0) check(await new Wrk({ ...options, seconds: warmUp }).result, subject);
+  const before = usageOf(subject.pid);
+  const result = await new Wrk(options).result;
+  const after = usageOf(subject.pid);
+  check(result, subject);
+  const totalCpuMicros = after.cpuMicros - before.cpuMicros;
+  const took = result.micros / 1e6;
+  return {
+    requests: result.requests,
+    seconds: took,
+    perSecond: result.requests / took,
+    cpuMicros: totalCpuMicros / result.requests,
+    totalCpuMicros,
+    writtenBytes: after.writtenBytes - before.writtenBytes,
+    p50: result.p50 / 1000,
+    p99: result.p99 / 1000,
+    p999: result.p999 / 1000,
+    generatorBusy: result.generatorSeconds / took / THREADS,
+  };
+}
+
+interface Result {
+  readonly requests: number;
+  readonly micros: number;
+  /** Replies of 400 and above. */
+  readonly refused: number;
+  /** Connections that could not be made, broke, or waited too long. */
+  readonly broken: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly generatorSeconds: number;
+}
+
+function check({ requests, refused, broken }: Result, { name }: Subject): void {
+  if (requests === 0) throw new Error(`${name} answered nothing`);
+  if (refused + broken > 0)
+    throw new Error(`${name}: of ${requests} requests ${refused} were refused, ${broken} broke`);
+}
+
+/** One run of wrk. */
+export class Wrk {
+  readonly result: Promise<Result>;
+  readonly #child: ChildProcess;
+
+  constructor({ subject, requests, connections, seconds }: Omit<LoadOptions, 'warmUp'>) {
+    this.#child = spawn(
+      'wrk',
+      [
+        ...['-t', String(THREADS), '-c', String(connections), '-d', `${seconds}s`],
+        ...['--timeout', '30s', '-s', SCRIPT, subject.url],
+      ],
+      {
+        env: {
+          ...process.env,
+          BENCH_REQUESTS: requests,
+          BENCH_MARK: randomBytes(3).toString('hex'),
+          BENCH_THREADS: String(THREADS),
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    let output = '';
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on('data', (chunk) => {
+        output += String(chunk);
+      });
+    }
+    this.result = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('close', () => {
+        const line = /^\{.*\}$/m.exec(output)?.[0];
+        if (line === undefined) reject(new Error(`wrk failed: ${output}`));
+        else resolve(JSON.parse(line));
+      });
+    });
+  }
+
+  /** Ends it before its time; it still tells what it saw. */
+  interrupt(): void {
+    this.#child.kill('SIGINT');
+  }
+}

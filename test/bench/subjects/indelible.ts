@@ -1,0 +1,100 @@
+/** Our server: from the build, as shipped, with every check on. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { ADMIN_KEY, killAll, ServerProcess } from '../../support/spawn-server.ts';
+import type { Subject } from './subject.ts';
+
+export interface IndelibleOptions {
+  readonly dataDir: string;
+  /** Flags beyond the defaults. */
+  readonly flags?: readonly string[];
+}
+
+export class Indelible implements Subject {
+  readonly name = 'indelible';
+  readonly headers = { authorization: `Bearer ${ADMIN_KEY}` };
+  readonly dataDir: string;
+  readonly #flags: readonly string[];
+  #server: ServerProcess;
+
+  private constructor({ dataDir, flags = [] }: IndelibleOptions, server: ServerProcess) {
+    this.dataDir = dataDir;
+    this.#flags = flags;
+    this.#server = server;
+  }
+
+  /** Starts it on a directory that is empty or was its own before. */
+  static async start(options: IndelibleOptions): Promise<Indelible> {
+    return new Indelible(options, await launch(options));
+  }
+
+  get pid(): number {
+    return this.#server.child.pid as number;
+  }
+
+  get url(): string {
+    return this.#server.url;
+  }
+
+  /** Base URL of a log, without a slash at its end. */
+  log(name: string): string {
+    return `${this.url}/logs/${name}`;
+  }
+
+  /** Makes a log that anybody may read. */
+  async createLog(name: string, kind: 'raw' | 'events'): Promise<void> {
+    const response = await fetch(`${this.url}/admin/logs`, {
+      method: 'POST',
+      headers: { ...this.headers, 'content-type': 'application/json' },
+      body: JSON.stringify({ name, kind, public_reads: true }),
+    });
+    if (response.status !== 201) throw new Error(`no log ${name}: ${response.status} ${await response.text()}`);
+  }
+
+  /** Sum of a metric over its labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const values = [...text.matchAll(/^(\w+)(?:\{.*\})? (\S+)$/gm)].filter((match) => match[1] === name);
+    if (values.length === 0) throw new Error(`the server has no metric ${name}`);
+    return values.reduce((sum, match) => sum + Number(match[2]), 0);
+  }
+
+  /** Waits until the by-hash index has followed every log to its end. */
+  async indexed(): Promise<void> {
+    while ((await this.metric('indelible_index_lag_entries')) > 0) await wait(10);
+  }
+
+  /** Size of a log's newest signed head. */
+  async signedSize(log: string): Promise<number> {
+    const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
+    return Number((await response.text()).split('\n')[1]);
+  }
+
+  /** Waits until a signed head covers so many entries of a log. */
+  async signed(log: string, size: number): Promise<void> {
+    while ((await this.signedSize(log)) < size) await wait(20);
+  }
+
+  /** kill -9. */
+  async stop(): Promise<void> {
+    await this.#server.stop('SIGKILL');
+  }
+
+  /** Ends it in order, so that the next start has nothing to replay. */
+  async close(): Promise<void> {
+    await this.#server.stop('SIGTERM');
+  }
+
+  /** Starts again what was stopped, on the same directory. */
+  async restart(): Promise<void> {
+    this.#server = await launch({ dataDir: this.dataDir, flags: this.#flags });
+  }
+}
+
+async function launch({ dataDir, flags = [] }: IndelibleOptions): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ dataDir, flags });
+  if (server.url === '') throw new Error(`the server did not start: ${server.stderr}`);
+  return server;
+}
+
+/** Ends what a scenario that failed has left running. */
+export const stopServers = killAll;
