@@ -1,9 +1,12 @@
 /** What a folder takes on the disk, and what the disk can do. */
+import { spawnSync } from 'node:child_process';
 import { closeSync, fdatasyncSync, lstatSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Allocated bytes below a folder, as `du` counts them. Files that vanish meanwhile count nothing. */
 export function allocatedBytes(folder: string): number {
+  // What the kernel has not sent to the disk yet has no blocks.
+  spawnSync('sync', ['-f', folder]);
   let bytes = 0;
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     bytes += (lstatSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512;

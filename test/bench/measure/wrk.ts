@@ -21,12 +21,17 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Of load before the window, not counted. Default 2: after 1 s Node's compiler is still at work, and a request costs a fifth more. */
   readonly warmUp?: number;
+  /** What belongs to the work and ends after the last reply, such as an index that follows; its CPU counts. */
+  readonly settle?: () => Promise<void>;
 }
 
 /** What was seen in the measured window. */
 export interface Load {
   readonly requests: number;
+  readonly warmUpRequests: number;
   readonly seconds: number;
+  /** Until everything had settled, too. */
+  readonly settledSeconds: number;
   readonly perSecond: number;
   /** CPU of the server for a request, in µs. */
   readonly cpuMicros: number;
@@ -58,25 +63,36 @@ export function prepare(folder: string, name: string, requests: readonly Request
 
 /** Warms up, then measures. Any request that failed makes the figures worthless: that is an Error. */
 export async function applyLoad(options: LoadOptions): Promise<Load> {
-  const { subject, warmUp = 2 } = options;
-  if (warmUp > 0) check(await new Wrk({ ...options, seconds: warmUp }).result, subject);
+  const { subject, warmUp = 2, settle = async () => {} } = options;
+  let warmUpRequests = 0;
+  if (warmUp > 0) {
+    const result = await new Wrk({ ...options, seconds: warmUp }).result;
+    check(result, subject);
+    warmUpRequests = result.requests;
+    await settle();
+  }
   const before = usageOf(subject.pid);
   const result = await new Wrk(options).result;
+  const ended = performance.now();
+  await settle();
+  const settled = (performance.now() - ended) / 1000;
   const after = usageOf(subject.pid);
   check(result, subject);
+  const seconds = result.micros / 1e6;
   const totalCpuMicros = after.cpuMicros - before.cpuMicros;
-  const took = result.micros / 1e6;
   return {
     requests: result.requests,
-    seconds: took,
-    perSecond: result.requests / took,
+    warmUpRequests,
+    seconds,
+    settledSeconds: seconds + settled,
+    perSecond: result.requests / seconds,
     cpuMicros: totalCpuMicros / result.requests,
     totalCpuMicros,
     writtenBytes: after.writtenBytes - before.writtenBytes,
     p50: result.p50 / 1000,
     p99: result.p99 / 1000,
     p999: result.p999 / 1000,
-    generatorBusy: result.generatorSeconds / took / THREADS,
+    generatorBusy: result.generatorSeconds / seconds / THREADS,
   };
 }
 

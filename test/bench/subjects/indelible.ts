@@ -63,15 +63,11 @@ export class Indelible implements Subject {
     while ((await this.metric('indelible_index_lag_entries')) > 0) await wait(10);
   }
 
-  /** Size of a log's newest signed head. */
-  async signedSize(log: string): Promise<number> {
+  /** Waits until a signed head covers every durable entry, and returns the size of a log. Nothing must be appended meanwhile. */
+  async size(log: string): Promise<number> {
+    while ((await this.metric('indelible_unsigned_entries')) > 0) await wait(10);
     const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
     return Number((await response.text()).split('\n')[1]);
-  }
-
-  /** Waits until a signed head covers so many entries of a log. */
-  async signed(log: string, size: number): Promise<void> {
-    while ((await this.signedSize(log)) < size) await wait(20);
   }
 
   /** kill -9. */

@@ -1,6 +1,8 @@
 /** Who is measured: a server in a process of its own, on 127.0.0.1. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 
 export interface Subject {
   /** As it stands in the report. */
@@ -17,6 +19,21 @@ export interface Subject {
 
 /** A peer that is here, or why it is not. */
 export type Peer<T> = { readonly found: T } | { readonly missing: string };
+
+/** Path of a program in the first of these folders that has it. */
+export function findProgram(name: string, folders: readonly string[]): string | undefined {
+  return folders
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
 
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -87,9 +104,9 @@ export class Program {
 
 const programs = new Set<Program>();
 
-/** Ends what a scenario that failed has left running. */
+/** Ends what a scenario that failed has left running; SIGTERM, so that those with children end them. */
 export async function stopPrograms(): Promise<void> {
-  for (const program of programs) await program.stop();
+  for (const program of programs) await program.stop('SIGTERM');
 }
 
 /** A port that nobody listens on, for programs that cannot be told to take any. */

@@ -1,10 +1,9 @@
 /** Tessera's POSIX conformance server, v1.0.4, as shipped. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ROOT } from '../../support/spawn-server.ts';
 import type { Bench } from '../scenario.ts';
-import { freePort, type Peer, Program, type Subject } from './subject.ts';
+import { findProgram, freePort, type Peer, Program, type Subject } from './subject.ts';
 
 const PACKAGE = 'github.com/transparency-dev/tessera/cmd/conformance/posix@v1.0.4';
 
@@ -16,35 +15,19 @@ const TOOLS = join(ROOT, '.tools/bin');
 /** Path of the server's program. A full run builds it where there is Go. */
 export function findTessera({ mode, progress }: Bench): Peer<string> {
   const go = (...args: string[]): string => spawnSync('go', args, { encoding: 'utf8' }).stdout?.trim() ?? '';
+  const path = (process.env['PATH'] ?? '').split(delimiter);
   const goPath = go('env', 'GOPATH');
-  const folders = [
-    ...(process.env['PATH'] ?? '').split(delimiter),
-    ...[process.env['GOBIN'], go('env', 'GOBIN'), goPath === '' ? '' : join(goPath, 'bin'), TOOLS],
-  ];
-  const found = folders
-    .filter((folder) => folder !== undefined && folder !== '')
-    .map((folder) => join(folder as string, 'posix'));
-  const program = found.find(isProgram);
-  if (program !== undefined) return { found: program };
-  const name = 'Tessera v1.0.4 (posix)';
-  if (go('version') === '') return { missing: `${name} is not here, and no Go to build it` };
-  if (mode === 'quick') return { missing: `${name} is not here; a full run builds it` };
+  const found = findProgram('posix', [...path, go('env', 'GOBIN'), goPath && join(goPath, 'bin'), TOOLS]);
+  if (found !== undefined) return { found };
+  if (go('version') === '') return { missing: 'Tessera v1.0.4 (posix) is not here, nor Go to build it' };
+  if (mode === 'quick') return { missing: 'Tessera v1.0.4 (posix) is not here; a full run builds it' };
   progress('building Tessera, about two minutes');
   const { status, stderr } = spawnSync('go', ['install', PACKAGE], {
     env: { ...process.env, GOBIN: TOOLS, GOFLAGS: '-mod=mod' },
     encoding: 'utf8',
   });
-  if (status !== 0) return { missing: `${name} cannot be built: ${stderr.trim().split('\n').at(-1)}` };
+  if (status !== 0) return { missing: `Tessera v1.0.4 (posix) cannot be built: ${stderr.trim().split('\n').at(-1)}` };
   return { found: join(TOOLS, 'posix') };
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return existsSync(path);
-  } catch {
-    return false;
-  }
 }
 
 /** Starts it on a folder of its own, a new one each round. `POST /add` adds, tiles are below `/tile`. */
