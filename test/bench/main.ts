@@ -1,70 +1,66 @@
-/** `npm run bench`: runs scenarios, prints what they found, and judges it. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+/** `npm run bench`: runs scenarios one after the other, reports what they found, and judges it. */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
-import { ROOT } from '../support/spawn-server.ts';
-import { requireWrk } from './measure/wrk.ts';
-import { describeCommit, describeMachine } from './report/machine.ts';
-import type { ScenarioReport } from './report/report.ts';
-import { terminalText } from './report/table.ts';
-import type { Bench, Scenario } from './scenario.ts';
+import { wrkVersion } from './measure/wrk.ts';
+import { type Options, readOptions } from './options.ts';
+import { Progress } from './progress.ts';
+import { type Comparison, compare, hasFallen, readBaseline, updated, writeBaseline } from './report/baseline.ts';
+import { describeCommit, describeMachine, describePrograms } from './report/machine.ts';
+import { markdownText } from './report/markdown.ts';
+import { failures, missed, type Report, type ScenarioReport } from './report/report.ts';
+import { chart } from './report/svg.ts';
+import { terminalText } from './report/text.ts';
+import { runScenario } from './run.ts';
 import { allScenarios } from './scenarios.ts';
 import { stopServers } from './subjects/indelible.ts';
 import { stopPrograms } from './subjects/subject.ts';
 
-const program = new Command('npm run bench --')
-  .argument('[scenario...]', 'letters of docs/performance.md; default: all')
-  .option('--quick', 'under 4 minutes')
-  .option('--full', 'under an hour')
-  .option('--out <DIR>', 'where the report goes', join(ROOT, 'bench-results'))
-  .option('--data <DIR>', 'where the measured data goes; it should be on a disk', join(ROOT, 'bench-results'))
-  .parse();
-const options = program.opts();
-const wanted = program.args;
-const mode = options['full'] === true ? 'full' : 'quick';
+const BASELINE = new URL('baseline.json', import.meta.url).pathname;
 
-const wrk = requireWrk();
-const scenarios = (await allScenarios()).filter(({ id, quick }) =>
-  wanted.length > 0 ? wanted.includes(id) : mode === 'full' || quick,
-);
-mkdirSync(options['data'], { recursive: true });
-const machine = describeMachine(options['data']);
-
-async function run(scenario: Scenario): Promise<ScenarioReport> {
-  const { id, title } = scenario;
-  const folder = mkdtempSync(join(options['data'], `${id}-`));
-  const begin = Date.now();
-  const bench: Bench = {
-    mode,
-    pairs: mode === 'full' ? 3 : 1,
-    seconds: mode === 'full' ? 6 : 3,
-    folder: (name) => mkdtempSync(join(folder, `${name}-`)),
-    progress: (text) => {
-      if (process.stderr.isTTY) process.stderr.write(`${id}: ${text}\n`);
-    },
-  };
-  const took = (): number => Math.round((Date.now() - begin) / 1000);
-  try {
-    const finding = await scenario.run(bench);
-    return { id, title, finding, took: took() };
-  } catch (error) {
-    return { id, title, failed: error instanceof Error ? error.message : String(error), took: took() };
-  } finally {
-    await stopServers();
-    await stopPrograms();
-    rmSync(folder, { recursive: true, force: true });
+async function measure({ mode, scenarios, data }: Options, wrk: string): Promise<Report> {
+  mkdirSync(data, { recursive: true });
+  const machine = describeMachine(data);
+  const progress = new Progress(scenarios.length);
+  const reports: ScenarioReport[] = [];
+  for (const scenario of scenarios) {
+    progress.begin(scenario);
+    reports.push(await runScenario(scenario, { mode, data, say: (text) => progress.say(text) }));
   }
+  progress.end();
+  const date = new Date().toISOString();
+  return { mode, date, commit: describeCommit(), machine, versions: describePrograms(wrk), scenarios: reports };
 }
 
-const reports: ScenarioReport[] = [];
-for (const scenario of scenarios) reports.push(await run(scenario));
-process.stdout.write(
-  terminalText({
-    mode,
-    date: new Date().toISOString(),
-    commit: describeCommit(),
-    machine,
-    versions: { node: process.version, wrk },
-    scenarios: reports,
-  }),
-);
+function write(report: Report, comparisons: readonly Comparison[], { out, json }: Options): void {
+  mkdirSync(out, { recursive: true });
+  const text = `${JSON.stringify({ ...report, baseline: comparisons }, null, 2)}\n`;
+  writeFileSync(join(out, `${report.mode}.json`), text);
+  writeFileSync(join(out, `${report.mode}.svg`), chart(report));
+  writeFileSync(join(out, `${report.mode}.md`), markdownText(report));
+  process.stdout.write(
+    json ? text : `${terminalText(report, comparisons)}\nreport in ${join(out, report.mode)}.{json,svg,md}\n`,
+  );
+}
+
+const options = readOptions(await allScenarios(), process.argv.slice(2));
+const wrk = wrkVersion();
+if (wrk === undefined) {
+  process.stderr.write(
+    'there is no wrk on this machine, and nothing can be measured without it (Debian package wrk)\n',
+  );
+  process.exit(2);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    await stopServers();
+    await stopPrograms();
+    process.exit(130);
+  });
+}
+const report = await measure(options, wrk);
+const baseline = readBaseline(BASELINE);
+const comparisons = compare(report, baseline);
+write(report, comparisons, options);
+if (options.updateBaseline) writeBaseline(BASELINE, updated(baseline, report));
+const judged = options.mode === 'full' ? missed(report) : comparisons.filter(hasFallen);
+process.exitCode = judged.length + failures(report).length > 0 ? 1 : 0;

@@ -4,7 +4,9 @@
 export interface Series {
   /** Who was measured: `indelible`, or a peer. */
   readonly subject: string;
-  /** What was measured, such as `writes`, `server CPU per write`, `p99`. */
+  /** Under which conditions, such as `256 connections, 200 B`. */
+  readonly under?: string;
+  /** What was measured, in a word or two: `entries`, `CPU`, `p99`. It heads a column of the report. */
   readonly figure: string;
   /** Such as `/s`, `µs`, `ms`, `MB`, `B`. */
   readonly unit: string;

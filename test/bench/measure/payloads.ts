@@ -15,8 +15,13 @@ export interface Body {
 const UNIQUE_ID = `"eventID":"${'0'.repeat(UNIQUE_DIGITS)}`;
 
 /** A raw entry: random bytes, the first 16 of them unique digits. */
-export function rawEntry(size: number): Body {
+function rawEntry(size: number): Body {
   return { bytes: randomBytes(size), unique: [0] };
+}
+
+/** Raw entries to be sent one by one: so many that no compressor sees one twice in what it looks at. */
+export function rawEntries(size: number): Body[] {
+  return Array.from({ length: 1000 }, () => rawEntry(size));
 }
 
 /** A batch of raw entries in the framing of `add-batch`. */

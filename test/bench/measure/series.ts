@@ -2,24 +2,22 @@
 import type { Series } from '../scenario.ts';
 import type { Written } from './writing.ts';
 
-/** What is shown of rounds of writing; `what` stands before the names of the figures, such as `256 connections`. */
-export function writtenSeries(what: string, rounds: readonly Written[]): Series[] {
+/** What is shown of rounds of writing, under conditions such as `256 connections`; none of a peer that is missing. */
+export function writtenSeries(under: string, rounds: readonly Written[]): Series[] {
   const subject = rounds[0]?.subject ?? '';
   const series = (figure: string, unit: string, value: (round: Written) => number): Series => ({
-    subject,
-    figure: `${what}, ${figure}`,
-    unit,
+    ...{ subject, under, figure, unit },
     values: rounds.map(value),
   });
   const all = [
     series('entries', '/s', (round) => round.perSecond),
-    series('entries until indexed', '/s', (round) => round.indexedPerSecond),
-    series('server CPU per entry', 'µs', (round) => round.cpuMicros),
+    series('indexed', '/s', (round) => round.indexedPerSecond),
+    series('CPU', 'µs', (round) => round.cpuMicros),
     series('p50', 'ms', (round) => round.p50),
     series('p99', 'ms', (round) => round.p99),
     series('p99.9', 'ms', (round) => round.p999),
     series('peak RSS', 'MB', (round) => round.peakRssBytes / 1e6),
-    series('disk per entry, not compacted', 'B', (round) => round.diskBytes),
+    series('disk', 'B', (round) => round.diskBytes),
   ];
   return all.filter(({ values }) => values.some((value) => value > 0));
 }

@@ -1,5 +1,6 @@
 /** What a run of the bench found, as it stands in the JSON file. */
 import type { Finding } from '../scenario.ts';
+import { isMet } from './statistics.ts';
 
 export interface Machine {
   readonly cpu: string;
@@ -29,4 +30,25 @@ export interface Report {
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly scenarios: readonly ScenarioReport[];
+}
+
+/** Every must that was missed, by scenario and text. */
+export function missed({ scenarios }: Report): string[] {
+  return scenarios.flatMap(({ id, finding }) =>
+    (finding?.ratios ?? []).filter((ratio) => isMet(ratio) === false).map(({ text }) => `${id}: ${text}`),
+  );
+}
+
+/** What was not measured, and why, each reason once. */
+export function skipped({ scenarios }: Report): string[] {
+  const reasons = new Map<string, string[]>();
+  for (const { id, finding } of scenarios) {
+    for (const reason of finding?.skipped ?? []) reasons.set(reason, [...(reasons.get(reason) ?? []), id]);
+  }
+  return [...reasons].map(([reason, ids]) => `${ids.join(', ')}: ${reason}`);
+}
+
+/** Scenarios that have no finding, and why. */
+export function failures({ scenarios }: Report): string[] {
+  return scenarios.flatMap(({ id, failed }) => (failed === undefined ? [] : [`${id}: ${failed}`]));
 }

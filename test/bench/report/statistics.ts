@@ -7,9 +7,9 @@ export interface Summary {
   readonly max: number;
 }
 
-/** Median and spread. Throws a RangeError where there are no values. */
+/** Median and spread. Throws a RangeError where there are no values, or one that is no number. */
 export function summarize(values: readonly number[]): Summary {
-  if (values.length === 0) throw new RangeError('no values');
+  if (values.length === 0 || values.some(Number.isNaN)) throw new RangeError(`no values: ${values.join(', ')}`);
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] as number;
@@ -22,4 +22,10 @@ export function isMet({ values, atLeast, atMost }: Ratio): boolean | undefined {
   if (atLeast === undefined && atMost === undefined) return undefined;
   const { median } = summarize(values);
   return median >= (atLeast ?? -Infinity) && median <= (atMost ?? Infinity);
+}
+
+/** A value in units of what it must be, 1 and more being good enough; undefined where nothing is asked of it. */
+export function inMusts(value: number, { atLeast, atMost }: Ratio): number | undefined {
+  if (atLeast !== undefined) return value / atLeast;
+  return atMost === undefined ? undefined : atMost / value;
 }

@@ -1,5 +1,5 @@
 /** Single entries, each durable before it is answered, against Tessera, which collects them for up to a second. */
-import { rawEntry } from '../measure/payloads.ts';
+import { rawEntries } from '../measure/payloads.ts';
 import { alternate, ratios } from '../measure/rounds.ts';
 import { foundIn, writtenSeries } from '../measure/series.ts';
 import { type Writing, type Written, writeBareHttp, writeIndelible, writeTessera } from '../measure/writing.ts';
@@ -38,7 +38,7 @@ async function runCase(
   peer: Peer<string>,
   { connections, size, claimed }: (typeof CASES)[number],
 ): Promise<Finding> {
-  const writing: Writing = { form: 'add', bodies: Array.from({ length: 64 }, () => rawEntry(size)), connections };
+  const writing: Writing = { form: 'add', bodies: rawEntries(size), connections };
   const { indelible, tessera, bare } = await alternate(bench.pairs, {
     indelible: () => writeIndelible(bench, writing),
     tessera: 'found' in peer ? () => writeTessera(bench, peer.found, writing) : undefined,

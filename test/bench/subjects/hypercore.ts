@@ -12,7 +12,7 @@ const HOOK = new URL('../typescript.js', import.meta.url).href;
 const PROCESS = new URL('hypercore-process.ts', import.meta.url).pathname;
 
 /** The folder whose node_modules has it. A full run installs it; its native parts come built in the packages, so no script has to run. */
-export function findHypercore({ mode, progress }: Bench): Peer<string> {
+export function findHypercore({ mode, progress }: Pick<Bench, 'mode' | 'progress'>): Peer<string> {
   const found = join(FOLDER, 'node_modules/hypercore/package.json');
   if (existsSync(found)) return { found: FOLDER };
   if (mode === 'quick') return { missing: `${PACKAGE} is not here; a full run installs it` };

@@ -60,14 +60,22 @@ export class Indelible implements Subject {
 
   /** Waits until the by-hash index has followed every log to its end. */
   async indexed(): Promise<void> {
-    while ((await this.metric('indelible_index_lag_entries')) > 0) await wait(10);
+    await this.#until('indelible_index_lag_entries');
   }
 
   /** Waits until a signed head covers every durable entry, and returns the size of a log. Nothing must be appended meanwhile. */
   async size(log: string): Promise<number> {
-    while ((await this.metric('indelible_unsigned_entries')) > 0) await wait(10);
+    await this.#until('indelible_unsigned_entries');
     const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
     return Number((await response.text()).split('\n')[1]);
+  }
+
+  /** Waits until a metric is 0. */
+  async #until(metric: string): Promise<void> {
+    for (const end = Date.now() + 300_000; (await this.metric(metric)) > 0; ) {
+      if (Date.now() > end) throw new Error(`${metric} has not been 0 for five minutes`);
+      await wait(10);
+    }
   }
 
   /** kill -9. */

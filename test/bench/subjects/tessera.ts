@@ -13,7 +13,7 @@ const SIGNER = 'PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8en
 const TOOLS = join(ROOT, '.tools/bin');
 
 /** Path of the server's program. A full run builds it where there is Go. */
-export function findTessera({ mode, progress }: Bench): Peer<string> {
+export function findTessera({ mode, progress }: Pick<Bench, 'mode' | 'progress'>): Peer<string> {
   const go = (...args: string[]): string => spawnSync('go', args, { encoding: 'utf8' }).stdout?.trim() ?? '';
   const path = (process.env['PATH'] ?? '').split(delimiter);
   const goPath = go('env', 'GOPATH');
