@@ -9,6 +9,7 @@ export async function allScenarios(): Promise<Scenario[]> {
   const files = readdirSync(FOLDER)
     .filter((name) => /^[a-z]-.*\.ts$/.test(name))
     .sort();
-  const modules = await Promise.all(files.map((name) => import(new URL(name, FOLDER).href)));
-  return modules.map((module) => module.scenario as Scenario);
+  const scenarios: Scenario[] = [];
+  for (const name of files) scenarios.push((await import(new URL(name, FOLDER).href)).scenario);
+  return scenarios;
 }

@@ -1,5 +1,5 @@
 /** What a process and its children have used, as Linux tells it in /proc. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Ticks of /proc/PID/stat in a second: USER_HZ, which is 100 on every machine that Node runs on, whatever the kernel's own. */
 const TICKS = 100;
@@ -23,10 +23,10 @@ export function usageOf(pid: number): Usage {
   let writtenBytes = 0;
   for (const each of family(pid)) {
     // The name of the program comes second, in parentheses, and may hold anything.
-    const fields = readFileSync(`/proc/${each}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-    const ticks = [11, 12, 13, 14].reduce((sum, i) => sum + Number(fields[i]), 0);
+    const fields = read(`/proc/${each}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+    const ticks = [11, 12, 13, 14].reduce((sum, i) => sum + Number(fields[i] ?? 0), 0);
     cpuMicros += (ticks * 1e6) / TICKS;
-    writtenBytes += Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${each}/io`, 'utf8'))?.[1]);
+    writtenBytes += numberIn(`/proc/${each}/io`, /^write_bytes: (\d+)/m);
   }
   return { cpuMicros, writtenBytes };
 }
@@ -35,15 +35,37 @@ export function memoryOf(pid: number): Memory {
   let rssBytes = 0;
   let peakRssBytes = 0;
   for (const each of family(pid)) {
-    const status = readFileSync(`/proc/${each}/status`, 'utf8');
-    rssBytes += 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
-    peakRssBytes += 1024 * Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]);
+    rssBytes += 1024 * numberIn(`/proc/${each}/status`, /^VmRSS:\s+(\d+)/m);
+    peakRssBytes += 1024 * numberIn(`/proc/${each}/status`, /^VmHWM:\s+(\d+)/m);
   }
   return { rssBytes, peakRssBytes };
 }
 
 /** The process and its descendants that run now. */
 function family(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  return [pid, ...children.flatMap(family)];
+  // Any thread may have started one.
+  const children = threads(pid).flatMap((thread) => read(`/proc/${pid}/task/${thread}/children`).split(' '));
+  return [pid, ...children.filter(Boolean).map(Number).flatMap(family)];
+}
+
+function threads(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
+/** 0 where it does not stand: a process that has ended has no memory. */
+function numberIn(file: string, pattern: RegExp): number {
+  return Number(pattern.exec(read(file))?.[1] ?? 0);
+}
+
+/** Empty if the process has gone meanwhile. */
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
 }

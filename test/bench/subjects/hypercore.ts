@@ -30,11 +30,20 @@ export interface Appends {
   readonly cpuMicros: number;
 }
 
-/** Appends blocks of that size, `batch` at a time, one batch after the other, into a new core in `storage`. */
-export async function measureHypercore(
-  folder: string,
-  options: { storage: string; batch: number; size: number; seconds: number },
-): Promise<Appends> {
+export interface AppendOptions {
+  /** An empty folder. */
+  readonly storage: string;
+  /** Blocks in one append. */
+  readonly batch: number;
+  /** Bytes of a block. */
+  readonly size: number;
+  readonly seconds: number;
+  /** Whether its database's log is synced after each append, which it does not do by itself. */
+  readonly durable: boolean;
+}
+
+/** One append after the other into a new core. */
+export async function measureHypercore(folder: string, options: AppendOptions): Promise<Appends> {
   const program = new Program(process.execPath, ['--import', HOOK, PROCESS, folder, JSON.stringify(options)]);
   const [line] = await program.says(/^\{.*\}$/m);
   await program.stop();

@@ -1,0 +1,215 @@
+/** The parts of the bench that judge: medians, targets, baseline, and the three forms of its report. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { type Baseline, compare, hasFallen, readBaseline, updated, writeBaseline } from './report/baseline.ts';
+import { figureRows } from './report/figures.ts';
+import { number, spread, target } from './report/format.ts';
+import { markdownText } from './report/markdown.ts';
+import { failures, missed, type Report, skipped } from './report/report.ts';
+import { inMusts, isMet, summarize } from './report/statistics.ts';
+import { chart } from './report/svg.ts';
+import { columns, terminalText } from './report/text.ts';
+import type { Finding, Ratio } from './scenario.ts';
+
+function reportOf(findings: Readonly<Record<string, Finding>>): Report {
+  return {
+    mode: 'full',
+    date: '2030-01-02T03:04:05.678Z',
+    commit: 'abcdef012345',
+    machine: { cpu: 'A <fast> CPU', cores: 2, memory: '8 GiB', disk: 'ext4 (sda)', kernel: '6.1', loadAverage: 0.25 },
+    versions: { Node: 'v20.20.0', wrk: '4.1.0' },
+    scenarios: Object.entries(findings).map(([id, finding]) => ({ id, title: `title of ${id}`, finding, took: 7 })),
+  };
+}
+
+const kept = (text: string, ...values: number[]): Ratio => ({ text, values, kept: true });
+const only = (...ratios: Ratio[]): Finding => ({ series: [], ratios });
+const made = { date: '', commit: '', cpu: '', node: '' };
+
+describe('statistics', () => {
+  test('medians of odd and even numbers of rounds, and the spread', () => {
+    expect(summarize([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
+    expect(summarize([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4 });
+    expect(() => summarize([])).toThrow(RangeError);
+    expect(() => summarize([1, Number.NaN])).toThrow(RangeError);
+  });
+
+  test('the median is what has to reach the target, from either side', () => {
+    expect(isMet({ text: '', values: [1, 2, 9], atLeast: 2 })).toBe(true);
+    expect(isMet({ text: '', values: [1, 2, 9], atLeast: 2.1 })).toBe(false);
+    expect(isMet({ text: '', values: [1, 2, 9], atMost: 2 })).toBe(true);
+    expect(isMet({ text: '', values: [1, 2, 9], atMost: 1.9 })).toBe(false);
+    expect(isMet({ text: '', values: [1], aim: 5 })).toBeUndefined();
+  });
+
+  test('in units of the target, 1 and more is good enough', () => {
+    expect(inMusts(3, { text: '', values: [], atLeast: 2 })).toBe(1.5);
+    expect(inMusts(40, { text: '', values: [], atMost: 10 })).toBe(0.25);
+    expect(inMusts(40, { text: '', values: [] })).toBeUndefined();
+  });
+});
+
+describe('baseline', () => {
+  const baseline: Baseline = { made, ratios: { 'a: cost': 2, 'a: gain': 3, 'c: other': 7 } };
+  const run = (cost: number, gain: number): Report =>
+    reportOf({ a: only(kept('cost', cost), { ...kept('gain', gain), atLeast: 1 }, { text: 'shown', values: [1] }) });
+
+  test('a cost is worse when it grows, a gain when it falls, and by more than 30 % it counts', () => {
+    const worse = (cost: number, gain: number): number[] =>
+      compare(run(cost, gain), baseline).map((comparison) => Number(comparison.worse.toFixed(3)));
+    expect(worse(2, 3)).toEqual([0, 0]);
+    expect(worse(2.5, 2)).toEqual([0.25, 0.5]);
+    expect(worse(1, 6)).toEqual([-0.5, -0.5]);
+    expect(compare(run(2.59, 2.31), baseline).map(hasFallen)).toEqual([false, false]);
+    expect(compare(run(2.61, 2.3), baseline).map(hasFallen)).toEqual([true, true]);
+  });
+
+  test('what it does not have is no failure, and what is not kept is not compared', () => {
+    const comparisons = compare(run(99, 0.1), { made, ratios: {} });
+    expect(comparisons).toEqual([
+      { name: 'a: cost', now: 99, worse: 0 },
+      { name: 'a: gain', now: 0.1, worse: 0 },
+    ]);
+    expect(comparisons.some(hasFallen)).toBe(false);
+  });
+
+  test('an update replaces what ran, drops what is gone from it, and keeps the rest', () => {
+    const { made: now, ratios } = updated(baseline, reportOf({ a: only(kept('cost', 1.23456, 1.3, 1.2)) }));
+    expect(ratios).toEqual({ 'a: cost': 1.23, 'c: other': 7 });
+    expect(now).toEqual({
+      date: '2030-01-02T03:04:05.678Z',
+      commit: 'abcdef012345',
+      cpu: 'A <fast> CPU',
+      node: 'v20.20.0',
+    });
+  });
+
+  test('a scenario that failed keeps its old ratios', () => {
+    const failed = { ...reportOf({}), scenarios: [{ id: 'a', title: '', failed: 'no', took: 0 }] };
+    expect(updated(baseline, failed).ratios).toEqual(baseline.ratios);
+  });
+
+  test('is written and read, and empty where there is none', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'indelible-baseline-'));
+    const file = join(folder, 'baseline.json');
+    expect(readBaseline(file).ratios).toEqual({});
+    writeBaseline(file, baseline);
+    expect(readBaseline(file)).toEqual(baseline);
+    rmSync(folder, { recursive: true });
+  });
+});
+
+describe('figures as text', () => {
+  test.each([
+    [0.1234, '0.12'],
+    [9.876, '9.88'],
+    [12.34, '12.3'],
+    [99.96, '100.0'],
+    [123.4, '123'],
+    [1234567.8, '1,234,568'],
+    [-1234.5, '-1,235'],
+  ])('%p', (value, text) => expect(number(value)).toBe(text));
+
+  test('median, spread and target', () => {
+    expect(spread([2, 1, 3], '×')).toBe('2.00× (1.00–3.00)');
+    expect(spread([2], 'ms')).toBe('2.00 ms');
+    expect(target({ text: '', values: [], atLeast: 250_000, aim: 500_000, unit: '/s' })).toBe(
+      '≥ 250,000/s, aim 500,000/s',
+    );
+    expect(target({ text: '', values: [], atMost: 0.25 })).toBe('≤ 0.25×');
+    expect(target({ text: '', values: [] })).toBe('');
+  });
+
+  test('columns are as wide as their longest cell', () => {
+    expect(
+      columns(
+        [
+          ['a', 'bb', ''],
+          ['ccc', '', 'd'],
+        ],
+        '> ',
+      ),
+    ).toBe('> a    bb\n> ccc      d');
+  });
+
+  test('a row for each subject and condition; a line each where a table would be nearly empty', () => {
+    const one = { subject: 'x', figure: 'writes', unit: '/s', values: [1, 3] };
+    expect(figureRows([one, { ...one, under: 'load', figure: 'p99', unit: 'ms' }])).toEqual([
+      ['', 'writes /s', 'p99 ms'],
+      ['x', '2.00', ''],
+      ['load: x', '', '2.00'],
+    ]);
+    const apart = ['p', 'q', 'r'].map((name) => ({ ...one, subject: name, figure: name }));
+    expect(figureRows(apart)).toEqual([
+      ['p, p', '2.00/s'],
+      ['q, q', '2.00/s'],
+      ['r, r', '2.00/s'],
+    ]);
+  });
+});
+
+describe('the report', () => {
+  const report: Report = reportOf({
+    a: {
+      series: [
+        { subject: 'indelible', under: '256 connections', figure: 'entries', unit: '/s', values: [30_000, 31_000] },
+      ],
+      ratios: [
+        { text: 'writes/s against <peer>', values: [1.3, 1.2, 1.4], atLeast: 1.25, aim: 2 },
+        { text: 'p99', unit: 'ms', values: [60], atMost: 50 },
+        kept('CPU per write', 2.2),
+      ],
+      found: 1234,
+    },
+    b: { series: [], ratios: [], skipped: ['no peer here'] },
+  });
+  const whole: Report = {
+    ...report,
+    scenarios: [...report.scenarios, { id: 'z', title: 'last', failed: 'it broke', took: 1 }],
+  };
+
+  test('says what was missed, skipped, and failed', () => {
+    expect(missed(whole)).toEqual(['a: p99']);
+    expect(skipped(whole)).toEqual(['b: no peer here']);
+    expect(failures(whole)).toEqual(['z: it broke']);
+  });
+
+  test('on a terminal', () => {
+    const text = terminalText(whole, compare(whole, { made, ratios: { 'a: CPU per write': 1.5 } }));
+    expect(text).toMatch(/^machine {3}A <fast> CPU, 2 cores, 8 GiB, data on ext4 \(sda\), Linux 6\.1$/m);
+    expect(text).toMatch(/^ {3}writes\/s against <peer> {2}1\.30× \(1\.20–1\.40\) {2}≥ 1\.25×, aim 2× {2}met$/m);
+    expect(text).toMatch(/^ {3}p99 +60\.0 ms +≤ 50 ms +MISSED$/m);
+    expect(text).toMatch(/1,234 acknowledged entries looked for, all of them found/);
+    expect(text).toMatch(/^a: CPU per write {2}2\.20 {2}1\.50 {2}\+47 % {2}WORSE$/m);
+    expect(text).toMatch(/SKIPPED: no peer here/);
+    expect(text).toMatch(/FAILED: it broke/);
+  });
+
+  test('as Markdown: rows of one width, whatever stands in them', () => {
+    const text = markdownText(reportOf({ a: only({ text: 'a|b', values: [1], atLeast: 2 }) }));
+    expect(text).toContain('| a | a\\|b | 1.00× | ≥ 2× | **missed** |');
+    const rows = markdownText(whole)
+      .split('\n')
+      .filter((line) => line.startsWith('| ') && line.includes('×'));
+    expect(new Set(rows.map((row) => row.split('|').length))).toEqual(new Set([7]));
+  });
+
+  test('as a chart: well-formed, cut at its edge, and only what has a target', () => {
+    const svg = chart(
+      reportOf({ a: only({ text: 'far & <beyond>', values: [1000], atLeast: 1 }, kept('no target', 1)) }),
+    );
+    expect(svg).toContain('far &#38; &#60;beyond&#62;');
+    expect(svg).not.toContain('no target');
+    const open: string[] = [];
+    for (const [, slash, name, selfClosing] of svg.matchAll(/<(\/?)([a-z]+)[^<>]*?(\/?)>/g)) {
+      if (slash === '/') expect(open.pop()).toBe(name);
+      else if (selfClosing === '') open.push(name as string);
+    }
+    expect(open).toEqual([]);
+    const widths = [...svg.matchAll(/ (?:x|x1|x2|width)="([\d.]+)"/g)].map((match) => Number(match[1]));
+    expect(Math.max(...widths)).toBeLessThanOrEqual(860);
+    expect(chart(reportOf({}))).toContain('nothing measured has a target');
+  });
+});
