@@ -31,12 +31,14 @@ export async function crashAndLook(options: CrashOptions): Promise<number> {
   const { server, log, form, bodies, requests, connections } = options;
   const before = await server.size(log);
   const load = new Wrk({ subject: server, requests, connections, seconds: 30 });
+  const kill = async () => {
+    await wait(1000);
+    await server.stop();
+    await load.interrupt();
+    return load.result;
+  };
   const recording = record({ log: server.log(log), form, headers: server.headers, bodies, connections: CONNECTIONS });
-  await wait(1000);
-  await server.stop();
-  load.interrupt();
-  const { requests: answered, refused } = await load.result;
-  const recorded = await recording;
+  const [recorded, { requests: answered, refused }] = await Promise.all([recording, kill()]);
   if (recorded.length === 0) throw new Error('nothing was acknowledged to the client that records');
   await server.restart();
 

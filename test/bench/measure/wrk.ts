@@ -1,9 +1,9 @@
 /** Load by wrk, and what it costs the server. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import type { Subject } from '../subjects/subject.ts';
+import { Program, type Subject } from '../subjects/subject.ts';
 import { type Request, writeRequests } from './requests.ts';
 import { usageOf } from './usage.ts';
 
@@ -117,43 +117,22 @@ function check({ requests, refused, broken }: Result, { name }: Subject): void {
 /** One run of wrk. */
 export class Wrk {
   readonly result: Promise<Result>;
-  readonly #child: ChildProcess;
+  readonly #program: Program;
 
-  constructor({ subject, requests, connections, seconds }: Omit<LoadOptions, 'warmUp'>) {
-    this.#child = spawn(
-      'wrk',
-      [
-        ...['-t', String(THREADS), '-c', String(connections), '-d', `${seconds}s`],
-        ...['--timeout', '30s', '-s', SCRIPT, subject.url],
-      ],
-      {
-        env: {
-          ...process.env,
-          BENCH_REQUESTS: requests,
-          BENCH_MARK: randomBytes(3).toString('hex'),
-          BENCH_THREADS: String(THREADS),
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
-    let output = '';
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream?.on('data', (chunk) => {
-        output += String(chunk);
-      });
-    }
-    this.result = new Promise((resolve, reject) => {
-      this.#child.once('error', reject);
-      this.#child.once('close', () => {
-        const line = /^\{.*\}$/m.exec(output)?.[0];
-        if (line === undefined) reject(new Error(`wrk failed: ${output}`));
-        else resolve(JSON.parse(line));
-      });
+  constructor({ subject, requests, connections, seconds }: Omit<LoadOptions, 'warmUp' | 'settle'>) {
+    const options = ['-t', `${THREADS}`, '-c', `${connections}`, '-d', `${seconds}s`, '--timeout', '30s', '-s', SCRIPT];
+    this.#program = new Program('wrk', [...options, subject.url], {
+      env: { BENCH_REQUESTS: requests, BENCH_MARK: randomBytes(3).toString('hex'), BENCH_THREADS: `${THREADS}` },
+    });
+    this.result = this.#program.ended.then(() => {
+      const line = /^\{.*\}$/m.exec(this.#program.output)?.[0];
+      if (line === undefined) throw new Error(`wrk failed: ${this.#program.output}`);
+      return JSON.parse(line);
     });
   }
 
   /** Ends it before its time; it still tells what it saw. */
-  interrupt(): void {
-    this.#child.kill('SIGINT');
+  interrupt(): Promise<void> {
+    return this.#program.stop('SIGINT');
   }
 }

@@ -76,7 +76,7 @@ export function terminalText(report: Report, comparisons: readonly Comparison[])
     ...(comparisons.length === 0 ? [] : [comparisonText(comparisons)]),
     ...list('not measured', skipped(report)),
     ...list('FAILED', failures(report)),
-    ...list('MISSED', missed(report)),
+    ...list(report.mode === 'full' ? 'MISSED' : 'below what a full run must reach', missed(report)),
   ];
   return `${parts.join('\n\n')}\n`;
 }
