@@ -37,6 +37,10 @@ export interface Written {
   readonly found: number;
 }
 
+export const rate = ({ perSecond }: Written): number => perSecond;
+export const indexedRate = ({ indexedPerSecond }: Written): number => indexedPerSecond;
+export const cpu = ({ cpuMicros }: Written): number => cpuMicros;
+
 const LOG = 'bench';
 
 /** Ours, with every check on, by-hash index included. */

@@ -2,7 +2,7 @@
 import { rawEntries } from '../measure/payloads.ts';
 import { alternate, ratios } from '../measure/rounds.ts';
 import { foundIn, writtenSeries } from '../measure/series.ts';
-import { type Writing, type Written, writeBareHttp, writeIndelible, writeTessera } from '../measure/writing.ts';
+import { cpu, rate, type Writing, writeBareHttp, writeIndelible, writeTessera } from '../measure/writing.ts';
 import type { Bench, Finding, Scenario } from '../scenario.ts';
 import type { Peer } from '../subjects/subject.ts';
 import { findTessera } from '../subjects/tessera.ts';
@@ -45,8 +45,6 @@ async function runCase(
     bare: () => writeBareHttp(bench, writing),
   });
   const what = `${connections} connections, ${size} B`;
-  const rate = ({ perSecond }: Written): number => perSecond;
-  const cpu = ({ cpuMicros }: Written): number => cpuMicros;
   const against = [
     {
       text: `writes/s against Tessera, ${what}`,

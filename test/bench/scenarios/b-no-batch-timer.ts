@@ -3,7 +3,7 @@ import { syncRate } from '../measure/disk.ts';
 import { rawEntries } from '../measure/payloads.ts';
 import { alternate, ratios } from '../measure/rounds.ts';
 import { foundIn, writtenSeries } from '../measure/series.ts';
-import { type Writing, type Written, writeBareHttp, writeIndelible } from '../measure/writing.ts';
+import { cpu, rate, type Writing, type Written, writeBareHttp, writeIndelible } from '../measure/writing.ts';
 import type { Bench, Finding, Scenario } from '../scenario.ts';
 
 /** Seconds of appending to the disk before a round of one connection. */
@@ -21,8 +21,6 @@ const at = (connections: number): Writing => ({
   bodies: rawEntries(200),
   connections,
 });
-const rate = ({ perSecond }: Written): number => perSecond;
-const cpu = ({ cpuMicros }: Written): number => cpuMicros;
 
 /** Small commits cost more each; this is the ratio that would notice. */
 function inBareRequests(few: readonly Written[], bare: readonly Written[]) {

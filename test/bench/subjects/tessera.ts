@@ -1,11 +1,14 @@
 /** Tessera's POSIX conformance server, v1.0.4, as shipped. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ROOT } from '../../support/spawn-server.ts';
 import type { Bench } from '../scenario.ts';
 import { findProgram, freePort, type Peer, Program, type Subject } from './subject.ts';
 
-const PACKAGE = 'github.com/transparency-dev/tessera/cmd/conformance/posix@v1.0.4';
+const MODULE = 'github.com/transparency-dev/tessera';
+const VERSION = 'v1.0.4';
+const PACKAGE = `${MODULE}/cmd/conformance/posix@${VERSION}`;
 
 /** The test log of Tessera's own data: a public key pair. */
 const SIGNER = 'PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg';
@@ -18,16 +21,22 @@ export function findTessera({ mode, progress }: Pick<Bench, 'mode' | 'progress'>
   const path = (process.env['PATH'] ?? '').split(delimiter);
   const goPath = go('env', 'GOPATH');
   const found = findProgram('posix', [...path, go('env', 'GOBIN'), goPath && join(goPath, 'bin'), TOOLS]);
-  if (found !== undefined) return { found };
-  if (go('version') === '') return { missing: 'Tessera v1.0.4 (posix) is not here, nor Go to build it' };
-  if (mode === 'quick') return { missing: 'Tessera v1.0.4 (posix) is not here; a full run builds it' };
+  if (found !== undefined && isTessera(found)) return { found };
+  if (go('version') === '') return { missing: `Tessera ${VERSION} (posix) is not here, nor Go to build it` };
+  if (mode === 'quick') return { missing: `Tessera ${VERSION} (posix) is not here; a full run builds it` };
   progress('building Tessera, about two minutes');
   const { status, stderr } = spawnSync('go', ['install', PACKAGE], {
     env: { ...process.env, GOBIN: TOOLS, GOFLAGS: '-mod=mod' },
     encoding: 'utf8',
   });
-  if (status !== 0) return { missing: `Tessera v1.0.4 (posix) cannot be built: ${stderr.trim().split('\n').at(-1)}` };
+  if (status !== 0)
+    return { missing: `Tessera ${VERSION} (posix) cannot be built: ${stderr.trim().split('\n').at(-1)}` };
   return { found: join(TOOLS, 'posix') };
+}
+
+/** Go writes module and version into what it builds; any program may be called `posix`. */
+function isTessera(program: string): boolean {
+  return readFileSync(program).includes(`${MODULE}\t${VERSION}`);
 }
 
 /** Starts it on a folder of its own, a new one each round. `POST /add` adds, tiles are below `/tile`. */
