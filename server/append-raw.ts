@@ -1,5 +1,7 @@
 /** One request to append to a raw log: its leaves as they are, all or none, once for each idempotency key. */
+import { decodeBundle } from '../tree/bundles.ts';
 import { keyConflict } from './append.ts';
+import type { FramedLeaves } from './frames.ts';
 import { type Answer, type Group, receivedAtIn } from './group.ts';
 import type { Log } from './log.ts';
 import { encodeIdRow } from './storage/rows.ts';
@@ -8,8 +10,8 @@ import { requestIdOf } from './wanted-ids.ts';
 
 export interface RawAppendRequest {
   readonly log: Log;
-  /** One or more. */
-  readonly leaves: readonly Uint8Array[];
+  /** One leaf as it is, or one or more in bundle framing. */
+  readonly leaves: Uint8Array | FramedLeaves;
   /** Source name of the API key: the name space of idempotency keys. */
   readonly source: string;
   readonly idempotencyKey: string | undefined;
@@ -23,7 +25,9 @@ export interface RawAppended {
 }
 
 export function wantedRawId({ log, leaves, source, idempotencyKey }: RawAppendRequest): WantedId | undefined {
-  return idempotencyKey === undefined ? undefined : requestIdOf(log, source, idempotencyKey, leaves);
+  if (idempotencyKey === undefined) return undefined;
+  const each = leaves instanceof Uint8Array ? [leaves] : decodeBundle(leaves.bytes, leaves.count);
+  return requestIdOf(log, source, idempotencyKey, each);
 }
 
 /** Builds a request into the group. Throws ServerError `log_frozen`, `clock_unsafe`, and has changed nothing then. */
@@ -38,16 +42,20 @@ export function buildRawAppend(
   if (used !== undefined) {
     const { leafIndex } = used;
     // Answered with the group: a conflict is one only once the entries it is with are durable.
-    if (!sameContents(used, leaves)) return () => reject(keyConflict(leafIndex));
+    if (!sameContents(used, id?.contents ?? [])) return () => reject(keyConflict(leafIndex));
     return () => resolve({ leafIndex, replayed: true });
   }
   const { transaction } = group;
   const receivedAt = receivedAtIn(group, log);
-  const leafIndex = transaction.treeSize(log);
-  for (const leaf of leaves) transaction.append(log, leaf, receivedAt);
+  const leafIndex =
+    leaves instanceof Uint8Array
+      ? transaction.append(log, leaves, receivedAt)
+      : transaction.appendFramed(log, leaves, receivedAt);
   if (id !== undefined) {
-    group.fresh.set(id.key, { leafIndex, count: leaves.length, contents: leaves, entries: [] });
-    transaction.put(id.key, encodeIdRow({ leafIndex, count: leaves.length }));
+    const { contents } = id;
+    const count = contents.length;
+    group.fresh.set(id.key, { leafIndex, count, contents, entries: [] });
+    transaction.put(id.key, encodeIdRow({ leafIndex, count }));
   }
   return () => resolve({ leafIndex, replayed: false });
 }

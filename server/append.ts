@@ -4,7 +4,8 @@
  */
 import { encodeHeader } from '../proofs/leaf.ts';
 import { equalBytes } from '../tree/bytes.ts';
-import type { LeafHash } from '../tree/hash.ts';
+import { asLeafHash, type LeafHash } from '../tree/hash.ts';
+import { hashInTile } from '../tree/tiles.ts';
 import { appendEntry, type StoredEntry } from './entry.ts';
 import { ServerError } from './errors.ts';
 import { type Answer, type Group, receivedAtIn } from './group.ts';
@@ -203,9 +204,10 @@ function answerWith(
 ): Answer {
   const before = log.state.treeSize;
   return (leafHashes) => {
-    const hashes = leafHashes.get(log.name) ?? [];
-    resolve(
-      entries.map((entry, i) => ({ ...entry, leafHash: hashes[entry.leafIndex - before], replayed: replayed(i) })),
-    );
+    const hashes = leafHashes.get(log);
+    // A replay has its place before those.
+    const hashOf = ({ leafIndex }: StoredEntry): LeafHash | undefined =>
+      hashes === undefined || leafIndex < before ? undefined : asLeafHash(hashInTile(hashes, leafIndex - before));
+    resolve(entries.map((entry, i) => ({ ...entry, leafHash: hashOf(entry), replayed: replayed(i) })));
   };
 }

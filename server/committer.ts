@@ -7,7 +7,7 @@
  * Crash before the batch: nothing happened. After the batch: durable, never acknowledged; the next start adopts it. After the
  * guard: as if acknowledged. There is no fourth case.
  */
-import type { LeafHash } from '../tree/hash.ts';
+import { type FramedLeaves, Frames } from './frames.ts';
 import type { Guard } from './guard.ts';
 import { integrate } from './integrate.ts';
 import { encodeDefinition, type Log, type LogDefinition, type Published } from './log.ts';
@@ -35,7 +35,7 @@ export interface ChainEnd {
 
 interface Touched {
   readonly log: Log;
-  readonly leaves: Uint8Array[];
+  readonly leaves: Frames;
   lastReceivedAt: number;
   head: HeadMark;
   readonly created: boolean;
@@ -70,13 +70,23 @@ export class Transaction {
     const touched = this.#touch(log);
     if (receivedAt < touched.lastReceivedAt) throw new Error('bug: receivedAt would decrease');
     touched.lastReceivedAt = receivedAt;
-    touched.leaves.push(leaf);
-    return log.state.treeSize + touched.leaves.length - 1;
+    touched.leaves.append(leaf);
+    return log.state.treeSize + touched.leaves.count - 1;
+  }
+
+  /** Appends leaves that are framed; returns the index of the first. */
+  appendFramed(log: Log, leaves: FramedLeaves, receivedAt: number): number {
+    const touched = this.#touch(log);
+    if (receivedAt < touched.lastReceivedAt) throw new Error('bug: receivedAt would decrease');
+    touched.lastReceivedAt = receivedAt;
+    const first = log.state.treeSize + touched.leaves.count;
+    touched.leaves.appendFramed(leaves);
+    return first;
   }
 
   /** Size of the log, entries of this transaction included. */
   treeSize(log: Log): number {
-    return log.state.treeSize + (this.touched.get(log.name)?.leaves.length ?? 0);
+    return log.state.treeSize + (this.touched.get(log.name)?.leaves.count ?? 0);
   }
 
   /** receivedAt of the log's last entry, those of this transaction included. */
@@ -123,7 +133,7 @@ export class Transaction {
     let touched = this.touched.get(log.name);
     if (touched === undefined) {
       const { lastReceivedAt, head } = log.state;
-      touched = { log, leaves: [], lastReceivedAt, head, created };
+      touched = { log, leaves: new Frames(), lastReceivedAt, head, created };
       this.touched.set(log.name, touched);
     }
     return touched;
@@ -147,16 +157,16 @@ export class Committer {
   }
 
   /**
-   * Commits a transaction; returns the leaf hashes of the entries it appended, by log. Rejects with the error of store or
+   * Commits a transaction; returns the hashes of the leaves it appended to each log, side by side. Rejects with the error of store or
    * guard; the outcome is then unknown and the process must not commit again. One at a time: the sequencer sees to that.
    */
-  async commit(transaction: Transaction): Promise<Map<string, readonly LeafHash[]>> {
+  async commit(transaction: Transaction): Promise<Map<Log, Uint8Array>> {
     const end = this.#end;
     const n = end.n + 1;
     const writes = transaction.writes.slice();
     const changed: LogHead[] = [];
     const states: [Log, LogState][] = [];
-    const leafHashes = new Map<string, readonly LeafHash[]>();
+    const leafHashes = new Map<Log, Uint8Array>();
     let logCount = end.logCount;
 
     for (const { log, leaves, lastReceivedAt, head, created } of transaction.touched.values()) {
@@ -164,8 +174,8 @@ export class Committer {
       const state = { ...integrated.state, head };
       writes.push(...integrated.writes, { key: edgeKey(log.name), value: encodeEdge(state) });
       states.push([log, state]);
-      leafHashes.set(log.name, integrated.leafHashes);
-      if (!created && leaves.length === 0) continue;
+      leafHashes.set(log, integrated.leafHashes);
+      if (!created && leaves.count === 0) continue;
       if (created) logCount++;
       else end.sum.remove(headOf(log.name, log.state));
       changed.push(headOf(log.name, state));

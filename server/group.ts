@@ -1,5 +1,4 @@
 /** What the jobs of one commit share while the sequencer builds it. */
-import type { LeafHash } from '../tree/hash.ts';
 import type { Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
@@ -15,8 +14,8 @@ export interface Group {
   readonly fresh: Map<string, IdUse>;
 }
 
-/** Answers a job once its group is durable, given the leaf hashes of what was appended, by log. */
-export type Answer = (leafHashes: ReadonlyMap<string, readonly LeafHash[]>) => void;
+/** Answers a job once its group is durable, given the hashes of the leaves that were appended to each log, side by side. */
+export type Answer = (leafHashes: ReadonlyMap<Log, Uint8Array>) => void;
 
 /** receivedAt for what the group appends to a log. Throws ServerError `log_frozen`, `clock_unsafe`. */
 export function receivedAtIn({ now, transaction }: Group, log: Log): number {

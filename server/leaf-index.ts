@@ -8,7 +8,8 @@
  * looking before writing. What is found is compared with the tree, all 32 bytes.
  */
 import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
-import type { LeafHash } from '../tree/hash.ts';
+import { asLeafHash, HASH_SIZE, type LeafHash } from '../tree/hash.ts';
+import { hashInTile } from '../tree/tiles.ts';
 import type { Clock } from './clock.ts';
 import { ServerError } from './errors.ts';
 import type { Room } from './free-space.ts';
@@ -93,8 +94,11 @@ export class LeafIndex {
   }
 
   /** These leaves were appended from `first` on, and are durable. */
-  committed(log: Log, first: number, hashes: readonly LeafHash[]): void {
+  committed(log: Log, first: number, leafHashes: Uint8Array): void {
     if (this.#loop === undefined) return;
+    const hashes = Array.from({ length: leafHashes.length / HASH_SIZE }, (_, i) =>
+      asLeafHash(hashInTile(leafHashes, i)),
+    );
     const fresh = this.#fresh.get(log);
     if (fresh === undefined) this.#fresh.set(log, { first, hashes: [...hashes] });
     else for (const hash of hashes) fresh.hashes.push(hash);

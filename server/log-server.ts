@@ -4,7 +4,7 @@
 import { signCheckpoint } from '../proofs/checkpoint.ts';
 import { formatMicros } from '../proofs/time.ts';
 import { utf8 } from '../tree/bytes.ts';
-import { emptyRoot } from '../tree/hash.ts';
+import { emptyRoot, HASH_SIZE } from '../tree/hash.ts';
 import { coveringNodes } from '../tree/positions.ts';
 import { type ApiKey, ApiKeys, encodeApiKey, makeApiKey, type Scope } from './access.ts';
 import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock, systemClock } from './clock.ts';
@@ -154,8 +154,9 @@ export class LogServer {
         let entries = 0;
         for (const [log, hashes] of appended) {
           const { treeSize } = log.state;
-          entries += hashes.length;
-          if (hashes.length > 0) this.leafIndex.committed(log, treeSize - hashes.length, hashes);
+          const count = hashes.length / HASH_SIZE;
+          entries += count;
+          if (count > 0) this.leafIndex.committed(log, treeSize - count, hashes);
           if (treeSize > log.published.treeSize) this.publisher.notify();
         }
         this.#observer.onCommit?.(entries);

@@ -3,13 +3,23 @@
  *
  * States are values. A commit makes the next one; a reader that holds an older one keeps seeing exactly that tree.
  */
-import { decodeBundle } from '../tree/bundles.ts';
-import { equalBytes } from '../tree/bytes.ts';
-import { type Frontier, frontierRoot, pushToFrontier } from '../tree/frontier.ts';
-import { HASH_SIZE, leafHash, type TreeHash } from '../tree/hash.ts';
-import { coveringNodes } from '../tree/positions.ts';
-import { fullTiles, hashRange, nodeFromTile, partialWidth, TILE_HEIGHT, TILE_WIDTH } from '../tree/tiles.ts';
+import { bundleBounds, decodePrefix, prefixBounds } from '../tree/bundles.ts';
+import { concatBytes, equalBytes } from '../tree/bytes.ts';
+import { extendFrontier, type Frontier, frontierRoot } from '../tree/frontier.ts';
+import { HASH_SIZE, leafHashes, type TreeHash } from '../tree/hash.ts';
+import { coveringNodes, powerOfTwo } from '../tree/positions.ts';
+import {
+  fullTiles,
+  hashInTile,
+  nodeFromTile,
+  nodeRows,
+  partialWidth,
+  TILE_HEIGHT,
+  TILE_WIDTH,
+  tileSpan,
+} from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
+import type { FramedLeaves } from './frames.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from './storage/keys.ts';
 import { type Edge, parseEdge, parseOpenRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
@@ -17,10 +27,25 @@ import type { Store } from './storage/store.ts';
 export interface LogState extends Edge {
   /** Partial tile of each tile level, its hashes only; empty where the width is 0. */
   readonly partials: readonly Uint8Array[];
-  /** Leaves of the entry bundle that is not full yet. */
-  readonly openLeaves: readonly Uint8Array[];
-  /** Leaf indexes at which the rows begin that hold them, one row a commit. */
-  readonly openRuns: readonly number[];
+  /** Leaves of the entry bundle that is not full yet, a row for each commit that appended some. */
+  readonly open: readonly OpenRun[];
+}
+
+/** The open leaves of one commit: what its open row holds. */
+export interface OpenRun extends FramedLeaves {
+  /** Leaf index of the first. */
+  readonly first: number;
+}
+
+/** Open leaves from the index `from` (inclusive) to `to` (exclusive), as views. */
+export function openLeaves({ open }: Pick<LogState, 'open'>, from: number, to: number): Uint8Array[] {
+  const leaves: Uint8Array[] = [];
+  for (const { first, count, bytes } of open) {
+    if (first + count <= from || first >= to) continue;
+    const own = decodePrefix(bytes, Math.min(count, to - first));
+    leaves.push(...(from > first ? own.slice(from - first) : own));
+  }
+  return leaves;
 }
 
 /** Reads and checks a log's edge row. Throws ServerError `damaged`. */
@@ -42,9 +67,9 @@ export async function readEdge(store: Store, log: string): Promise<Edge> {
 export async function loadLogState(store: Store, log: string): Promise<LogState> {
   const edge = await readEdge(store, log);
   const { treeSize } = edge;
-  const { leaves: openLeaves, runs: openRuns } = await readOpenLeaves(store, log, treeSize);
-  const partials: Uint8Array[] = [joinHashes(openLeaves.map(leafHash))];
-  for (let level = 1; TILE_WIDTH ** level <= treeSize; level++) {
+  const open = await readOpenRuns(store, log, treeSize);
+  const partials: Uint8Array[] = [concatBytes(...open.map(hashesOf))];
+  for (let level = 1; tileSpan(level) <= treeSize; level++) {
     const width = partialWidth(level, treeSize);
     const first = fullTiles(level, treeSize) * TILE_WIDTH;
     const keys = Array.from({ length: width }, (_, i) => tileKey(log, { level: level - 1, index: first + i }));
@@ -52,11 +77,11 @@ export async function loadLogState(store: Store, log: string): Promise<LogState>
       if (tile === undefined || tile.length !== TILE_WIDTH * HASH_SIZE) {
         throw new ServerError('damaged', `log ${log}: tile ${keys[i]} is missing or has the wrong length`);
       }
-      return hashRange(tile, 0, TILE_WIDTH);
+      return nodeRows(tile)[TILE_HEIGHT] as Uint8Array;
     });
-    partials.push(joinHashes(roots));
+    partials.push(concatBytes(...roots));
   }
-  const state = { ...edge, partials, openLeaves, openRuns };
+  const state = { ...edge, partials, open };
   checkRightEdge(log, state);
   return state;
 }
@@ -80,60 +105,51 @@ function checkRightEdge(log: string, state: LogState): void {
   }
 }
 
-interface OpenLeaves {
-  readonly leaves: Uint8Array[];
-  readonly runs: number[];
+/** Hashes of the leaves from the index `from` on, side by side. */
+function hashesOf({ bytes, count, first }: OpenRun, from = 0): Uint8Array {
+  return leafHashes(bytes, prefixBounds(bytes, count).subarray(2 * Math.max(0, from - first)));
 }
 
 /** The leaves of the bundle that is not full at a tree size. Throws ServerError `damaged` where they are not all there. */
-async function readOpenLeaves(store: Store, log: string, treeSize: number): Promise<OpenLeaves> {
-  const leaves: Uint8Array[] = [];
-  const runs: number[] = [];
-  const first = treeSize - (treeSize % TILE_WIDTH);
-  const range = { gte: openKey(log, first), lt: openKey(log, treeSize), limit: TILE_WIDTH };
+async function readOpenRuns(store: Store, log: string, treeSize: number): Promise<OpenRun[]> {
+  const runs: OpenRun[] = [];
+  const begin = treeSize - (treeSize % TILE_WIDTH);
+  let next = begin;
+  const range = { gte: openKey(log, begin), lt: openKey(log, treeSize), limit: TILE_WIDTH };
   for (const { key, value } of await store.list(range)) {
-    const next = first + leaves.length;
     if (key !== openKey(log, next)) break;
-    runs.push(next);
-    leaves.push(...readRun(key, value, treeSize - next));
+    const count = countLeaves(key, value, treeSize - next);
+    runs.push({ first: next, count, bytes: value });
+    next += count;
   }
-  if (leaves.length < treeSize - first)
-    throw new ServerError('damaged', `log ${log}: leaf ${first + leaves.length} is missing among its open leaves`);
-  return { leaves, runs };
+  if (next < treeSize) throw new ServerError('damaged', `log ${log}: leaf ${next} is missing among its open leaves`);
+  return runs;
 }
 
-/** The leaves of an open row, one or more and at most `limit`, as views. Throws ServerError `damaged`. */
-function readRun(key: string, value: Uint8Array, limit: number): Uint8Array[] {
+/** How many leaves an open row holds: one or more and at most `limit`. Throws ServerError `damaged`. */
+function countLeaves(key: string, value: Uint8Array, limit: number): number {
   try {
-    return parseOpenRow(value, limit);
+    return parseOpenRow(value, limit).length;
   } catch (cause) {
     throw new ServerError('damaged', `${key} holds no open leaves: ${(cause as Error).message}`, { cause });
   }
 }
 
 /**
- * Leaves of the bundle that was not full at the size `to`. A commit may have filled it since, and be in the store before it is
- * in the log's state: then its open rows are gone, and the bundle came with the same batch.
+ * Hashes of the leaves from `from` to `to` of the bundle that was not full at the size `to`. A commit may have filled it since, and be in
+ * the store before it is in the log's state: then its open rows are gone, and the bundle came with the same batch.
  */
-async function readLastLeaves(store: Store, log: string, from: number, to: number): Promise<Uint8Array[]> {
+async function readLastHashes(store: Store, log: string, from: number, to: number): Promise<Uint8Array> {
   const index = Math.floor(from / TILE_WIDTH);
-  const first = index * TILE_WIDTH;
   try {
-    return (await readOpenLeaves(store, log, to)).leaves.slice(from - first);
+    const runs = await readOpenRuns(store, log, to);
+    return concatBytes(...runs.filter(({ first, count }) => first + count > from).map((run) => hashesOf(run, from)));
   } catch (error) {
-    const bundle = await store.get(bundleKey(log, index));
-    if (bundle === undefined) throw error;
-    return readBundle(log, index, bundle).slice(from - first, to - first);
+    const bytes = await store.get(bundleKey(log, index));
+    if (bytes === undefined) throw error;
+    const bounds = boundsOf(log, index, bytes);
+    return leafHashes(bytes, bounds.subarray(2 * (from % TILE_WIDTH), 2 * (to - index * TILE_WIDTH)));
   }
-}
-
-/** Hashes side by side, as in a tile. */
-export function joinHashes(hashes: readonly TreeHash[]): Uint8Array {
-  const out = new Uint8Array(hashes.length * HASH_SIZE);
-  hashes.forEach((hash, i) => {
-    out.set(hash, i * HASH_SIZE);
-  });
-  return out;
 }
 
 /** Bundles read in one go while growth is verified, and a pause for others between; of the largest raw leaves they take 268 MB. */
@@ -152,52 +168,62 @@ export async function verifyGrowth(
   treeSize: number,
 ): Promise<TreeHash[]> {
   const frontier = from.frontier.slice();
-  const completed: CompletedTile[] = [];
+  let completed: CompletedTile[] = [];
   let at = from.treeSize;
-  const push = (leaf: Uint8Array): void => {
-    pushToFrontier(frontier, at, leafHash(leaf), (level, root) => {
-      if (level > 0 && level % TILE_HEIGHT === 0) {
-        completed.push({ level: level / TILE_HEIGHT - 1, index: Math.floor(at / 2 ** level), root });
+  const extend = (hashes: Uint8Array): void => {
+    extendFrontier(frontier, at, hashes, (level, nodes) => {
+      if (level === 0 || level % TILE_HEIGHT !== 0) return;
+      const first = Math.floor(at / powerOfTwo(level));
+      for (let i = 0; i * HASH_SIZE < nodes.length; i++) {
+        const bytes = level === TILE_HEIGHT && hashes.length === TILE_BYTES ? hashes : undefined;
+        completed.push({ level: level / TILE_HEIGHT - 1, index: first + i, root: hashInTile(nodes, i), bytes });
       }
     });
-    at++;
+    at += hashes.length / HASH_SIZE;
   };
 
   const lastFull = Math.floor(treeSize / TILE_WIDTH);
   for (let bundle = Math.floor(at / TILE_WIDTH); bundle < lastFull; bundle += CHUNK) {
     const indexes = Array.from({ length: Math.min(CHUNK, lastFull - bundle) }, (_, i) => bundle + i);
     const bundles = await store.getMany(indexes.map((index) => bundleKey(log, index)));
-    indexes.forEach((index, i) => {
-      for (const leaf of readBundle(log, index, bundles[i]).slice(at % TILE_WIDTH)) push(leaf);
-    });
-    await checkTiles(store, log, completed.splice(0));
+    for (const [i, index] of indexes.entries()) {
+      const bytes = bundles[i];
+      extend(leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes).subarray(2 * (at % TILE_WIDTH))));
+    }
+    await checkTiles(store, log, completed);
+    completed = [];
   }
-  for (const leaf of await readLastLeaves(store, log, at, treeSize)) push(leaf);
+  if (at < treeSize) extend(await readLastHashes(store, log, at, treeSize));
   return frontier;
 }
 
-/** A tile that a leaf has filled, and what its hashes must hash to. */
+const EMPTY = new Uint8Array(0);
+const TILE_BYTES = TILE_WIDTH * HASH_SIZE;
+
+/** A tile that leaves have filled, and what its hashes must hash to, or be where all of them were made. */
 interface CompletedTile {
   readonly level: number;
   readonly index: number;
   readonly root: TreeHash;
+  readonly bytes: Uint8Array | undefined;
 }
 
 async function checkTiles(store: Store, log: string, completed: readonly CompletedTile[]): Promise<void> {
   const tiles = await store.getMany(completed.map((tile) => tileKey(log, tile)));
-  for (const [i, { level, index, root }] of completed.entries()) {
+  for (const [i, { level, index, root, bytes }] of completed.entries()) {
     const tile = tiles[i];
-    if (tile?.length !== TILE_WIDTH * HASH_SIZE || !equalBytes(hashRange(tile, 0, TILE_WIDTH), root)) {
-      throw new ServerError('damaged', `log ${log}: tile ${level}/${index} does not hash to its node`);
-    }
+    const same =
+      tile?.length === TILE_BYTES &&
+      (bytes === undefined ? equalBytes(nodeRows(tile)[TILE_HEIGHT] as Uint8Array, root) : equalBytes(tile, bytes));
+    if (!same) throw new ServerError('damaged', `log ${log}: tile ${level}/${index} does not hash to its node`);
   }
 }
 
-/** The leaves of a stored full bundle. Throws ServerError `damaged`. */
-export function readBundle(log: string, index: number, bytes: Uint8Array | undefined): Uint8Array[] {
+/** Where the leaves of a stored full bundle stand. Throws ServerError `damaged`. */
+export function boundsOf(log: string, index: number, bytes: Uint8Array | undefined): Uint32Array {
   try {
     if (bytes === undefined) throw new RangeError('it is missing');
-    return decodeBundle(bytes, TILE_WIDTH);
+    return bundleBounds(bytes, TILE_WIDTH);
   } catch (cause) {
     throw new ServerError('damaged', `log ${log}: entry bundle ${index} is damaged: ${(cause as Error).message}`, {
       cause,

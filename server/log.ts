@@ -146,7 +146,6 @@ export function emptyState(headTime: number): LogState {
     head: { treeSize: 0, time: headTime },
     frontier: [],
     partials: [],
-    openLeaves: [],
-    openRuns: [],
+    open: [],
   };
 }

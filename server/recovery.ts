@@ -215,7 +215,7 @@ async function openTombstone(
   ) {
     throw new ServerError('damaged', `log ${name}: what is left of this deleted log is not what was signed last`);
   }
-  return new Log(definition, keys, { ...edge, partials: [], openLeaves: [], openRuns: [] }, published);
+  return new Log(definition, keys, { ...edge, partials: [], open: [] }, published);
 }
 
 /** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. Leaves of raw logs state none. */

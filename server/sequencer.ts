@@ -9,7 +9,6 @@
  *
  * A failed commit ends everything: all waiting jobs learn `outcome_unknown`, nothing more is accepted, the process exits.
  */
-import type { LeafHash } from '../tree/hash.ts';
 import { type Appended, type AppendRequest, buildAppend, wantedIds } from './append.ts';
 import { buildRawAppend, type RawAppended, type RawAppendRequest, wantedRawId } from './append-raw.ts';
 import type { EntryClock } from './clock.ts';
@@ -46,8 +45,8 @@ export interface SequencerOptions extends UsedIdSources {
   readonly room?: Room;
   /** A commit failed: stop the process. Called once. */
   readonly onFatal: (error: unknown) => void;
-  /** After each commit, with the logs that it touched and the hashes of what it appended to each. */
-  readonly onCommit?: (appended: ReadonlyMap<Log, readonly LeafHash[]>) => void;
+  /** After each commit, with the logs that it touched and the hashes of the leaves that it appended to each, side by side. */
+  readonly onCommit?: (leafHashes: ReadonlyMap<Log, Uint8Array>) => void;
 }
 
 /** Bytes of rows that an entry costs beside its own: salt, header, keys, leaf, tile, id row. */
@@ -68,6 +67,7 @@ interface Job {
 }
 
 const NO_IDS: readonly WantedId[] = [];
+const NO_HASHES: ReadonlyMap<Log, Uint8Array> = new Map();
 const NO_USED_IDS: UsedIds = { stored: new Map(), damaged: new Map() };
 
 export class Sequencer {
@@ -112,18 +112,21 @@ export class Sequencer {
 
   /** Appends leaves to a raw log, all or none; resolves when they are durable. Rejects as `append`. */
   appendRaw(request: RawAppendRequest): Promise<RawAppended> {
+    return new Promise((resolve, reject) => this.takeRaw(request, resolve, reject));
+  }
+
+  /** The same for who has a promise already. */
+  takeRaw(request: RawAppendRequest, resolve: (appended: RawAppended) => void, reject: (error: unknown) => void): void {
+    const { leaves } = request;
     const id = wantedRawId(request);
-    let bytes = 0;
-    for (const leaf of request.leaves) bytes += leaf.length;
-    return new Promise((resolve, reject) => {
-      this.#submit({
-        entries: request.leaves.length,
-        bytes,
-        cost: bytes + request.leaves.length * ENTRY_COST,
-        ids: id === undefined ? NO_IDS : [id],
-        build: (group) => buildRawAppend(request, id, group, resolve, reject),
-        reject,
-      });
+    const [entries, bytes] = leaves instanceof Uint8Array ? [1, leaves.length] : [leaves.count, leaves.bytes.length];
+    this.#submit({
+      entries,
+      bytes,
+      cost: bytes + entries * ENTRY_COST,
+      ids: id === undefined ? NO_IDS : [id],
+      build: (group) => buildRawAppend(request, id, group, resolve, reject),
+      reject,
     });
   }
 
@@ -239,7 +242,7 @@ export class Sequencer {
 
   async #commitGroup(jobs: readonly Job[]): Promise<void> {
     const { committer, clock, onCommit } = this.#options;
-    const ids = jobs.flatMap(({ ids }) => ids);
+    const ids = jobs.some(({ ids }) => ids.length > 0) ? jobs.flatMap(({ ids }) => ids) : NO_IDS;
     const { stored, damaged } = ids.length === 0 ? NO_USED_IDS : await readUsedIds(this.#options, ids);
     const group: Group = { transaction: new Transaction(), now: clock.now(), stored, fresh: new Map() };
     const answers: Answer[] = [];
@@ -253,11 +256,9 @@ export class Sequencer {
       }
     }
     const { transaction } = group;
-    const leafHashes = transaction.empty ? new Map<string, readonly LeafHash[]>() : await committer.commit(transaction);
+    const leafHashes = transaction.empty ? NO_HASHES : await committer.commit(transaction);
     for (const answer of answers) answer(leafHashes);
-    if (onCommit !== undefined && !transaction.empty) {
-      onCommit(new Map([...transaction.touched.values()].map(({ log }) => [log, leafHashes.get(log.name) ?? []])));
-    }
+    if (!transaction.empty) onCommit?.(leafHashes);
   }
 }
 

@@ -7,9 +7,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { ReadNode } from '../proofs/range.ts';
-import { encodeBundle } from '../tree/bundles.ts';
+import { decodeBundle, encodeBundle } from '../tree/bundles.ts';
 import { equalBytes } from '../tree/bytes.ts';
-import { asLeafHash, HASH_SIZE, type LeafHash, leafHash, type TreeHash } from '../tree/hash.ts';
+import { asLeafHash, HASH_SIZE, type LeafHash, leafHashes, type TreeHash } from '../tree/hash.ts';
 import type { NodeId } from '../tree/positions.ts';
 import {
   expandTile,
@@ -24,7 +24,7 @@ import {
 } from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
-import { type LogState, readBundle } from './log-state.ts';
+import { boundsOf, type LogState, openLeaves } from './log-state.ts';
 import { bundleKey, tileKey } from './storage/keys.ts';
 import type { Store } from './storage/store.ts';
 
@@ -80,7 +80,10 @@ export class TreeReader {
 
   /** The bytes of an entry bundle, full or partial, that lies within the log's state. Throws ServerError `damaged`. */
   async bundle(log: Log, state: LogState, index: number, width: number): Promise<Uint8Array> {
-    if (isOpenBundle(state, index)) return encodeBundle(state.openLeaves.slice(0, width));
+    if (isOpenBundle(state, index)) {
+      const first = index * TILE_WIDTH;
+      return encodeBundle(openLeaves(state, first, first + width));
+    }
     const { bytes, leaves } = await this.#fullBundle(log, state, index);
     return width === TILE_WIDTH ? bytes : encodeBundle(leaves.slice(0, width));
   }
@@ -91,8 +94,11 @@ export class TreeReader {
     for (let at = from; at < to; ) {
       const index = Math.floor(at / TILE_WIDTH);
       const end = Math.min(to, (index + 1) * TILE_WIDTH);
-      const bundle = isOpenBundle(state, index) ? state.openLeaves : (await this.#fullBundle(log, state, index)).leaves;
-      leaves.push(...bundle.slice(at % TILE_WIDTH, end - index * TILE_WIDTH));
+      if (isOpenBundle(state, index)) leaves.push(...openLeaves(state, at, end));
+      else {
+        const { leaves: all } = await this.#fullBundle(log, state, index);
+        leaves.push(...all.slice(at % TILE_WIDTH, end - index * TILE_WIDTH));
+      }
       at = end;
     }
     return leaves;
@@ -179,19 +185,20 @@ export class TreeReader {
     const cached = this.#bundles.get(key);
     if (cached !== undefined) return cached;
     const bytes = await this.#store.get(key);
-    let leaves: Uint8Array[];
+    let bounds: Uint32Array;
     try {
-      leaves = readBundle(log.name, index, bytes);
+      bounds = boundsOf(log.name, index, bytes);
     } catch (error) {
       throw this.#damaged((error as Error).message);
     }
+    const whole = bytes as Uint8Array;
     const hashes = await this.tile(log, state, { level: 0, index, width: TILE_WIDTH });
-    leaves.forEach((leaf, i) => {
-      if (!equalBytes(leafHash(leaf), hashInTile(hashes, i))) {
-        throw this.#damaged(`${key} does not hold leaf ${index * TILE_WIDTH + i}`);
-      }
-    });
-    const bundle = { bytes: bytes as Uint8Array, leaves };
+    const found = leafHashes(whole, bounds);
+    if (!equalBytes(found, hashes)) {
+      const place = Math.floor(found.findIndex((byte, i) => byte !== hashes[i]) / HASH_SIZE);
+      throw this.#damaged(`${key} does not hold leaf ${index * TILE_WIDTH + place}`);
+    }
+    const bundle = { bytes: whole, leaves: decodeBundle(whole, TILE_WIDTH) };
     this.#bundles.set(key, bundle);
     return bundle;
   }

@@ -2,7 +2,8 @@
  * The frontier of a tree: the roots of the perfect subtrees of its size, one for each one bit, the largest first (MT-7).
  * It is all that appending needs, and the root hash is a fold of it. Frontiers are values: functions return a new one, but for the one that says otherwise.
  */
-import { emptyRoot, nodeHash, type TreeHash } from './hash.ts';
+import { concatBytes } from './bytes.ts';
+import { asTreeHash, emptyRoot, HASH_SIZE, nodeHash, nodeHashes, type TreeHash } from './hash.ts';
 import { popcount } from './positions.ts';
 
 export type Frontier = readonly TreeHash[];
@@ -34,6 +35,33 @@ export function pushToFrontier(
     onNode?.(++level, top);
   }
   frontier.push(top);
+}
+
+/**
+ * Appends many leaves to a frontier in place, by their hashes side by side. A level at a time, so that the hashes of each are made together.
+ * `onNodes` hears of the nodes that this completes, level by level, those of each from left to right; they begin after the
+ * floor(treeSize / 2^level) that were there.
+ */
+export function extendFrontier(
+  frontier: TreeHash[],
+  treeSize: number,
+  leafHashes: Uint8Array,
+  onNodes?: (level: number, nodes: Uint8Array) => void,
+): void {
+  /** What stays without a sibling, the smallest first. */
+  const single: TreeHash[] = [];
+  let nodes = leafHashes;
+  for (let level = 0, before = treeSize; nodes.length > 0; level++, before = Math.floor(before / 2)) {
+    onNodes?.(level, nodes);
+    if (before % 2 === 1) {
+      const left = frontier.pop();
+      if (left === undefined) throw new Error('bug: frontier shorter than its size demands');
+      nodes = concatBytes(left, nodes);
+    }
+    if (nodes.length % (2 * HASH_SIZE) !== 0) single.push(asTreeHash(nodes.slice(-HASH_SIZE)));
+    nodes = nodeHashes(nodes);
+  }
+  while (single.length > 0) frontier.push(single.pop() as TreeHash);
 }
 
 /** Root hash of the tree: the frontier folded from the right (MT-6); of the empty one, SHA-256 of nothing. */

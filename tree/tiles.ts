@@ -4,6 +4,7 @@
  * Tile (L, N) holds the hashes of the nodes (8L, 256N) to (8L, 256N + 255); a partial tile of width W is its first W hashes.
  * Worked example: entry 1,234,067 · 256 has its leaf hash first in `tile/0/x001/x234/067`.
  */
+import { concatBytes } from './bytes.ts';
 import { HASH_SIZE, nodeHash, nodeHashes, type TreeHash } from './hash.ts';
 import { coveringNodes, type NodeId, powerOfTwo } from './positions.ts';
 
@@ -134,13 +135,7 @@ const EXPANDED_WIDTH = 2 * TILE_WIDTH - 1;
 
 /** All 511 nodes of a full tile side by side, 16,352 bytes: its 256 hashes, the 128 above them, and so on; the root is the last. */
 export function expandTile(bytes: Uint8Array): Uint8Array {
-  const nodes = new Uint8Array(EXPANDED_WIDTH * HASH_SIZE);
-  nodes.set(bytes);
-  for (let at = TILE_WIDTH; at < EXPANDED_WIDTH; at++) {
-    const left = 2 * (at - TILE_WIDTH);
-    nodes.set(nodeHash(hashInTile(nodes, left), hashInTile(nodes, left + 1)), at * HASH_SIZE);
-  }
-  return nodes;
+  return concatBytes(...nodeRows(bytes));
 }
 
 /** The root of an expanded tile, as a view. */

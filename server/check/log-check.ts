@@ -7,7 +7,7 @@ import { leafHash, type TreeHash } from '../../tree/hash.ts';
 import { coveringNodes } from '../../tree/positions.ts';
 import { hashInTile, TILE_WIDTH, type TileId } from '../../tree/tiles.ts';
 import type { LogDefinition } from '../log.ts';
-import type { LogState } from '../log-state.ts';
+import { type LogState, openLeaves } from '../log-state.ts';
 import type { LogHead } from '../storage/commit-record.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from '../storage/keys.ts';
 import { type Edge, parseEdge, parseOpenRow } from '../storage/rows.ts';
@@ -67,7 +67,7 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
     onOpenLeaves: (leaves) => {
       doubtful = doubtfulLeaves(treeSize, leaves, claimed);
     },
-    openLeaves: state?.openLeaves,
+    openLeaves: state && openLeaves(state, 0, state.treeSize),
   });
   const heads = await makeHeadsCheck({ ...common, key });
   const idsOptions: IdsOptions = { ...common, idDigest: options.idDigest, sourceOf: options.sourceOf };
@@ -216,12 +216,13 @@ function compareWithMemory(
   log: string,
   first: number,
   leaves: readonly Uint8Array[] | undefined,
-  { openLeaves }: LogState,
+  state: LogState,
   keyOfLeaf: (leafIndex: number) => string,
   report: Report,
 ): void {
+  const inMemory = openLeaves(state, first, state.treeSize);
   for (const [i, leaf] of (leaves ?? []).entries()) {
-    const own = openLeaves[i] as Uint8Array;
+    const own = inMemory[i] as Uint8Array;
     if (equalBytes(leaf, own)) continue;
     const [stored, derived] = [`leaf hash ${toHex(leafHash(leaf))}`, `${toHex(leafHash(own))}, as in memory`];
     report(fault('open leaf', 'differs', { log, index: first + i, key: keyOfLeaf(first + i), stored, derived }));

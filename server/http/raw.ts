@@ -2,9 +2,12 @@
  * Raw logs: the posted bytes are the leaf. The contract is that of other transparency logs (SPECS §13.1): any content type or none,
  * status 200, and the index in plain decimal, so that their load and audit tools work here unchanged.
  */
-import { isReservedRawLeaf } from '../../proofs/leaf.ts';
-import { decodeFrames, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
+import { EVENT_LEAF_SIZE, isReservedRawLeaf } from '../../proofs/leaf.ts';
+import { bundleBounds, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
+import { readU16 } from '../../tree/bytes.ts';
+import type { RawAppended } from '../append-raw.ts';
 import { ServerError } from '../errors.ts';
+import type { FramedLeaves } from '../frames.ts';
 import type { LogCall } from './call.ts';
 import { REPLAYED, type Reply } from './reply.ts';
 import { idempotencyKey, Query, readBody, receiveBody } from './request.ts';
@@ -14,7 +17,11 @@ export function add(call: LogCall): Promise<Reply> {
   new Query(call.search, []);
   const once = idempotencyKey(call.req);
   return new Promise((resolve, reject) => {
-    receiveBody(call, MAX_LEAF_SIZE, (leaf) => append(call, [leaf], once, resolve, reject), reject);
+    const take = (leaf: Uint8Array): void => {
+      if (isReservedRawLeaf(leaf)) reject(reserved({}));
+      else append(call, leaf, once, resolve, reject);
+    };
+    receiveBody(call, MAX_LEAF_SIZE, take, reject);
   });
 }
 
@@ -23,54 +30,64 @@ export async function addBatch(call: LogCall): Promise<Reply> {
   new Query(call.search, []);
   const once = idempotencyKey(call.req);
   const { maxEvents, maxBodySize } = call.limits;
-  // One more says that they are too many: 16 MiB hold 8 million empty ones, which would take a gigabyte and seconds.
-  const leaves = readFrames(await readBody(call, maxBodySize), maxEvents + 1);
-  if (leaves.length === 0) throw new ServerError('bad_framing', 'a batch has at least one entry');
-  if (leaves.length > maxEvents) {
+  const body = await readBody(call, maxBodySize);
+  // One more says that they are too many: 16 MiB hold 8 million empty ones.
+  const count = countFrames(body, maxEvents + 1);
+  if (count === 0) throw new ServerError('bad_framing', 'a batch has at least one entry');
+  if (count > maxEvents) {
     throw new ServerError('too_many_entries', `a batch has at most ${maxEvents} entries`, {
       details: { limit: maxEvents },
     });
   }
-  return new Promise((resolve, reject) => append(call, leaves, once, resolve, reject));
+  const bounds = bundleBounds(body, count);
+  for (let i = 0; i < count; i++) {
+    const [begin, end] = [bounds[2 * i] as number, bounds[2 * i + 1] as number];
+    // A view for those few only that have the length of such a form.
+    if (end - begin === EVENT_LEAF_SIZE && isReservedRawLeaf(body.subarray(begin, end)))
+      throw reserved(count > 1 ? { position: i } : {});
+  }
+  return new Promise((resolve, reject) => append(call, { bytes: body, count }, once, resolve, reject));
+}
+
+function reserved(details: { readonly position?: number }): ServerError {
+  return new ServerError(
+    'reserved_leaf_form',
+    'an entry of 41 bytes that begins with a byte below 0x20 could pass for an event and is not taken',
+    { details },
+  );
 }
 
 function append(
   { log, server, key, metrics }: LogCall,
-  leaves: readonly Uint8Array[],
+  leaves: Uint8Array | FramedLeaves,
   once: string | undefined,
   resolve: (reply: Reply) => void,
   reject: (error: unknown) => void,
 ): void {
-  const position = leaves.findIndex(isReservedRawLeaf);
-  if (position >= 0) {
-    reject(
-      new ServerError(
-        'reserved_leaf_form',
-        'an entry of 41 bytes that begins with a byte below 0x20 could pass for an event and is not taken',
-        { details: leaves.length > 1 ? { position } : {} },
-      ),
-    );
-    return;
-  }
   // The route needs the scope, so there is a key.
   const { name: source } = key as NonNullable<typeof key>;
-  server.sequencer.appendRaw({ log, leaves, source, idempotencyKey: once }).then(({ leafIndex, replayed }) => {
-    if (replayed) metrics.replayed(leaves.length);
+  const answer = ({ leafIndex, replayed }: RawAppended): void => {
+    if (replayed) metrics.replayed(leaves instanceof Uint8Array ? 1 : leaves.count);
     resolve({ status: 200, headers: replayed ? REPLAYED_HEADERS : HEADERS, body: String(leafIndex) });
-  }, reject);
+  };
+  server.sequencer.takeRaw({ log, leaves, source, idempotencyKey: once }, answer, reject);
 }
 
 const HEADERS = Object.freeze({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
 const REPLAYED_HEADERS = { ...HEADERS, ...REPLAYED };
 
-function readFrames(body: Uint8Array, limit: number): Uint8Array[] {
-  try {
-    return decodeFrames(body, limit);
-  } catch (cause) {
-    throw new ServerError(
-      'bad_framing',
-      `entries are framed as u16 big-endian length and bytes; ${(cause as Error).message}`,
-      { cause },
-    );
+/** Entries of a batch, at most `limit` of them. Throws ServerError `bad_framing`. */
+function countFrames(body: Uint8Array, limit: number): number {
+  let count = 0;
+  for (let at = 0; at < body.length && count < limit; count++) {
+    const end = at + 2 + (at + 2 > body.length ? 0 : readU16(body, at));
+    if (end > body.length) {
+      throw new ServerError(
+        'bad_framing',
+        `entries are framed as u16 big-endian length and bytes; entry ${count} is cut off`,
+      );
+    }
+    at = end;
   }
+  return count;
 }

@@ -221,7 +221,7 @@ describe('a server without room', () => {
     expect(await code(append(run, run.main, 1))).toBe('storage_full');
     expect(
       await code(
-        server.sequencer.appendRaw({ log: raw, leaves: [new Uint8Array(0)], source: 'x', idempotencyKey: undefined }),
+        server.sequencer.appendRaw({ log: raw, leaves: new Uint8Array(0), source: 'x', idempotencyKey: undefined }),
       ),
     ).toBe('storage_full');
     const fields = { kind: 'events', publicReads: true, idPointer: null } as const;

@@ -1,6 +1,7 @@
 /** The by-hash index: finds what is there, says when it cannot tell, and is made again whatever happened to it. */
 import { describe, expect, test } from '@jest/globals';
 import { ServerError } from '../../server/errors.ts';
+import { frame } from '../../server/frames.ts';
 import type { LeafIndex } from '../../server/leaf-index.ts';
 import type { Log } from '../../server/log.ts';
 import type { DerivedStore } from '../../server/storage/derived.ts';
@@ -30,7 +31,12 @@ const find = (run: Run, log: Log, hash: Uint8Array, treeSize = log.state.treeSiz
 
 const raw = async (run: Run, leaves: readonly string[]): Promise<Log> => {
   const log = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
-  await run.server.sequencer.appendRaw({ log, leaves: leaves.map(utf8), source: 'x', idempotencyKey: undefined });
+  await run.server.sequencer.appendRaw({
+    log,
+    leaves: frame(leaves.map(utf8)),
+    source: 'x',
+    idempotencyKey: undefined,
+  });
   return log;
 };
 const hashOf = (text: string): Uint8Array => leafHash(utf8(text));
@@ -133,7 +139,7 @@ describe('the follower', () => {
     for (let i = 0; i < 5; i++)
       await run.server.sequencer.appendRaw({
         log,
-        leaves: names(16_000).map((name) => utf8(`${i} ${name}`)),
+        leaves: frame(names(16_000).map((name) => utf8(`${i} ${name}`))),
         source: 'x',
         idempotencyKey: undefined,
       });
@@ -203,7 +209,7 @@ describe('the follower never keeps others from their turn for long', () => {
     const batch = (i: number): Promise<unknown> =>
       run.server.sequencer.appendRaw({
         log,
-        leaves: names(10_000).map((name) => utf8(`${i} ${name}`)),
+        leaves: frame(names(10_000).map((name) => utf8(`${i} ${name}`))),
         source: 'x',
         idempotencyKey: undefined,
       });
@@ -269,7 +275,7 @@ describe('damage', () => {
     for (const text of ['a', 'b']) {
       await run.server.sequencer.appendRaw({
         log: other,
-        leaves: [utf8(text)],
+        leaves: utf8(text),
         source: 'x',
         idempotencyKey: undefined,
       });

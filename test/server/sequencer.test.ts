@@ -3,6 +3,7 @@ import { entryLeaf } from '../../proofs/entry.ts';
 import { parseHeader } from '../../proofs/leaf.ts';
 import { type Appended, type AppendRequest, wantedIds } from '../../server/append.ts';
 import type { StoredEntry } from '../../server/entry.ts';
+import { frame } from '../../server/frames.ts';
 import { parsePointer } from '../../server/ingest/event-id.ts';
 import type { Log } from '../../server/log.ts';
 import { SEQUENCER_LIMITS } from '../../server/sequencer.ts';
@@ -449,7 +450,7 @@ describe('exactly once', () => {
     const leaves = (bodies: readonly string[]) =>
       run.server.sequencer.appendRaw({
         log: raw,
-        leaves: bodies.map((body) => encoder.encode(body)),
+        leaves: frame(bodies.map((body) => encoder.encode(body))),
         source: 'test',
         idempotencyKey: 'k',
       });

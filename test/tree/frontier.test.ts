@@ -1,5 +1,14 @@
 import { expect, test } from '@jest/globals';
-import { appendToFrontier, type Frontier, frontierLength, frontierRoot, pushToFrontier } from '../../tree/frontier.ts';
+import fc from 'fast-check';
+import { concatBytes } from '../../tree/bytes.ts';
+import {
+  appendToFrontier,
+  extendFrontier,
+  type Frontier,
+  frontierLength,
+  frontierRoot,
+  pushToFrontier,
+} from '../../tree/frontier.ts';
 import { asLeafHash, type TreeHash } from '../../tree/hash.ts';
 import { coveringNodes } from '../../tree/positions.ts';
 import { numberedLeaves, ReferenceTree } from '../support/reference-tree.ts';
@@ -42,4 +51,31 @@ test('appending in place tells of each perfect subtree, once, when it is complet
 
 test('one that is too short for its size is a bug', () => {
   expect(() => appendToFrontier([], 1, asLeafHash(tree.hash(1, 2)))).toThrow('bug');
+});
+
+test('many leaves at once are as many one after the other, and every node is told of once, in its place', () => {
+  const sizes = fc.tuple(fc.integer({ min: 0, max: 700 }), fc.integer({ min: 0, max: 700 }));
+  const tree = new ReferenceTree(numberedLeaves(1400));
+  fc.assert(
+    fc.property(sizes, ([before, more]) => {
+      const frontier = coveringNodes(0, before).map(tree.node);
+      const told: string[] = [];
+      const hashes = concatBytes(...Array.from({ length: more }, (_, i) => tree.node({ level: 0, index: before + i })));
+      extendFrontier(frontier, before, hashes, (level, nodes) => {
+        const first = Math.floor(before / 2 ** level);
+        for (let i = 0; i < nodes.length / 32; i++) {
+          expect(nodes.subarray(32 * i, 32 * (i + 1))).toEqual(tree.node({ level, index: first + i }));
+          told.push(`${level}/${first + i}`);
+        }
+      });
+      expect(frontier).toEqual(coveringNodes(0, before + more).map(tree.node));
+      const expected: string[] = [];
+      for (let level = 0; 2 ** level <= before + more; level++) {
+        const [from, to] = [before, before + more].map((size) => Math.floor(size / 2 ** level)) as [number, number];
+        for (let index = from; index < to; index++) expected.push(`${level}/${index}`);
+      }
+      expect(told).toEqual(expected);
+    }),
+    { numRuns: 60 },
+  );
 });

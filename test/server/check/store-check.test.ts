@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { signCheckpoint } from '../../../proofs/checkpoint.ts';
 import { type Fault, faultText } from '../../../server/check/fault.ts';
 import { checkStore, type StoreCheck } from '../../../server/check/store-check.ts';
+import { frame } from '../../../server/frames.ts';
 import { parsePointer } from '../../../server/ingest/event-id.ts';
 import type { Log } from '../../../server/log.ts';
 import { makeKeyRing } from '../../../server/secrets.ts';
@@ -44,7 +45,7 @@ async function appendRaw(log: Log, count: number, run: Awaited<ReturnType<typeof
     log,
     source: 'test',
     idempotencyKey: undefined,
-    leaves: Array.from({ length: count }, (_, i) => text(`leaf ${first + i}`)),
+    leaves: frame(Array.from({ length: count }, (_, i) => text(`leaf ${first + i}`))),
   });
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { frame } from '../../../server/frames.ts';
 import { integrate } from '../../../server/integrate.ts';
 import { emptyState } from '../../../server/log.ts';
 import {
@@ -83,15 +84,15 @@ describe('what integration writes', () => {
 
   test('261 entries, then 10, then 300: exactly these keys', () => {
     const leaves = numberedLeaves(571);
-    const first = integrate('x', emptyState(0), leaves.slice(0, 261), 1);
+    const first = integrate('x', emptyState(0), frame(leaves.slice(0, 261)), 1);
     expect(names(first.writes)).toEqual([
       'put log/x/tile/0/000',
       'put log/x/tile/entries/000',
       ...open('put', 256, 257),
     ]);
-    const second = integrate('x', first.state, leaves.slice(261, 271), 2);
+    const second = integrate('x', first.state, frame(leaves.slice(261, 271)), 2);
     expect(names(second.writes)).toEqual(open('put', 261, 262));
-    const third = integrate('x', second.state, leaves.slice(271, 571), 3);
+    const third = integrate('x', second.state, frame(leaves.slice(271, 571)), 3);
     expect(names(third.writes)).toEqual([
       'put log/x/tile/0/001',
       'put log/x/tile/entries/001',
@@ -105,7 +106,7 @@ describe('what integration writes', () => {
     let state = emptyState(0);
     const written: string[] = [];
     for (const leaf of numberedLeaves(261)) {
-      const { writes, state: next } = integrate('x', state, [leaf], 1);
+      const { writes, state: next } = integrate('x', state, frame([leaf]), 1);
       written.push(...names(writes));
       state = next;
     }
@@ -120,6 +121,6 @@ describe('what integration writes', () => {
 
   test('nothing for nothing', () => {
     const state = emptyState(0);
-    expect(integrate('x', state, [], 9)).toEqual({ state, writes: [], leafHashes: [] });
+    expect(integrate('x', state, frame([]), 9)).toEqual({ state, writes: [], leafHashes: new Uint8Array(0) });
   });
 });
