@@ -13,10 +13,12 @@ import { sha256 } from '#sha256';
 import {
   concatBytes,
   equalBytes,
+  fromHex,
   fromUtf8,
   readU16,
   readU32,
   readU64,
+  toHex,
   u64,
   utf8,
   writeU16,
@@ -118,13 +120,7 @@ export class LogSum {
   }
 
   bytes(): Uint8Array {
-    const out = new Uint8Array(32);
-    let rest = this.#value;
-    for (let i = 31; i >= 0; i--) {
-      out[i] = Number(rest % 256n);
-      rest /= 256n;
-    }
-    return out;
+    return fromHex(this.#value.toString(16).padStart(64, '0'));
   }
 
   equals(bytes: Uint8Array): boolean {
@@ -135,7 +131,6 @@ export class LogSum {
 const MODULUS = 2n ** 256n;
 
 function digest({ name, treeSize, rootHash }: LogHead): bigint {
-  let value = 0n;
-  for (const byte of sha256(concatBytes(utf8(name), u64(treeSize), rootHash))) value = value * 256n + BigInt(byte);
-  return value;
+  // Through hex: putting it together byte by byte takes ten times as long, and each log that a commit touches needs two.
+  return BigInt(`0x${toHex(sha256(concatBytes(utf8(name), u64(treeSize), rootHash)))}`);
 }
