@@ -7,6 +7,7 @@ import { utf8 } from '../tree/bytes.ts';
 import { emptyRoot, HASH_SIZE } from '../tree/hash.ts';
 import { coveringNodes } from '../tree/positions.ts';
 import { type ApiKey, ApiKeys, encodeApiKey, makeApiKey, type Scope } from './access.ts';
+import type { IndexSizes } from './by-hash/log-index.ts';
 import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock, systemClock } from './clock.ts';
 import { type ChainEnd, Committer, type Transaction } from './committer.ts';
 import { appendSystemEvent, type EntrySources, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
@@ -62,6 +63,8 @@ export interface LogServerOptions {
   readonly observer?: Observer;
   /** Whether there is room for what clients send; without it, always. */
   readonly room?: Room;
+  /** How the by-hash index is laid out; tests want small runs. */
+  readonly indexSizes?: IndexSizes;
   /** How fast everything is checked again in the background; without it nothing is. */
   readonly scrub?: Pick<ScrubOptions, 'rate' | 'pause'> | undefined;
   /** The process must stop: a write failed, or what is stored is not what was promised. Called once. */
@@ -171,6 +174,7 @@ export class LogServer {
       logs: () => this.#logs.values(),
       onDamage,
       onTrouble: (error) => this.#observer.onIndexTrouble?.(error),
+      ...(options.indexSizes === undefined ? {} : { sizes: options.indexSizes }),
     });
     this.treeHeadSigner = new TreeHeadSigner({ store, sequencer: this.sequencer, clock: this.entryClock });
     this.publisher = new Publisher({
@@ -283,6 +287,7 @@ export class LogServer {
   async deleteLog(log: Log, by: string): Promise<void> {
     await this.#change(by, (change) => deleteLog(change, log));
     this.#sweeper.deleted(log);
+    this.leafIndex.deleted(log);
   }
 
   /** Creates an API key; the text is returned here and kept nowhere. Throws ServerError `bad_parameter` for an unknown log, `storage_full`. */

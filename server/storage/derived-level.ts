@@ -11,11 +11,10 @@ import { isLevelFile } from './level.ts';
 import { StorageError } from './store.ts';
 import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 
-/**
- * Bytes of the write buffer. Keys come in no order, so every flush overlaps all that is there: four times LevelDB's own size is a
- * quarter of the merges.
- */
-const WRITE_BUFFER = 16 * 1024 * 1024;
+/** Bytes of the write buffer: LevelDB's own size. Larger ones take memory and save nothing where rows are large and few. */
+const WRITE_BUFFER = 4 * 1024 * 1024;
+/** Tables that stay open, as few as LevelDB allows: they are mapped, and count as memory of the process where they were read. */
+const OPEN_FILES = 74;
 
 class LevelDerivedStore implements DerivedStore {
   readonly #db: Level<Uint8Array, Uint8Array>;
@@ -28,13 +27,23 @@ class LevelDerivedStore implements DerivedStore {
     return this.#db.get(key);
   }
 
+  getMany(
+    keys: readonly Uint8Array[],
+    { once = false }: { readonly once?: boolean } = {},
+  ): Promise<(Uint8Array | undefined)[]> {
+    return this.#db.getMany([...keys], { fillCache: !once });
+  }
+
   keys(gte: Uint8Array, lt: Uint8Array, limit: number): Promise<Uint8Array[]> {
     return this.#db.keys({ gte, lt, limit }).all();
   }
 
   async write(rows: readonly DerivedRow[]): Promise<void> {
     const batch = this.#db.batch();
-    for (const { key, value } of rows) batch.put(key, value);
+    for (const { key, value } of rows) {
+      if (value === undefined) batch.del(key);
+      else batch.put(key, value);
+    }
     await batch.write();
   }
 
@@ -69,6 +78,7 @@ async function open(path: string): Promise<DerivedStore> {
     // Keys are hashes: there is nothing in them to compress.
     compression: false,
     writeBufferSize: WRITE_BUFFER,
+    maxOpenFiles: OPEN_FILES,
   });
   try {
     await db.open();

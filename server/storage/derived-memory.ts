@@ -10,12 +10,19 @@ export class MemoryDerivedStore implements DerivedStore {
     return this.#rows.get(toHex(key));
   }
 
+  async getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return keys.map((key) => this.#rows.get(toHex(key)));
+  }
+
   async keys(gte: Uint8Array, lt: Uint8Array, limit: number): Promise<Uint8Array[]> {
     return this.#between(gte, lt).slice(0, limit).map(fromHex);
   }
 
   async write(rows: readonly DerivedRow[]): Promise<void> {
-    for (const { key, value } of rows) this.#rows.set(toHex(key), value.slice());
+    for (const { key, value } of rows) {
+      if (value === undefined) this.#rows.delete(toHex(key));
+      else this.#rows.set(toHex(key), value.slice());
+    }
   }
 
   async clear(gte: Uint8Array, lt: Uint8Array): Promise<void> {
@@ -25,6 +32,7 @@ export class MemoryDerivedStore implements DerivedStore {
   async close(): Promise<void> {}
 
   #between(gte: Uint8Array, lt: Uint8Array): string[] {
-    return [...this.#rows.keys()].filter((key) => key >= toHex(gte) && key < toHex(lt)).sort();
+    const [from, to] = [toHex(gte), toHex(lt)];
+    return [...this.#rows.keys()].filter((key) => key >= from && key < to).sort();
   }
 }

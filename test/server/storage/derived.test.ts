@@ -50,10 +50,24 @@ describe.each([
     expect(plain(await store.keys(key(1), key(2), 2))).toEqual([[1], [1, 0]]);
     expect([...((await store.get(key(1, 128, 255))) as Uint8Array)]).toEqual([1, 128, 255, 7]);
     expect(await store.get(key(3))).toBeUndefined();
+    for (const once of [true, false]) {
+      const values = await store.getMany([key(2), key(3), key(0)], { once });
+      expect(values.map((value) => (value === undefined ? undefined : [...value]))).toEqual([
+        [2, 7],
+        undefined,
+        [0, 7],
+      ]);
+    }
     await store.clear(key(1, 0), key(2));
     expect(plain(await store.keys(key(), key(255, 255), 100))).toEqual([[0], [1], [2], [255, 0]]);
     await store.write([{ key: key(0), value: key() }]);
     expect((await store.get(key(0)))?.length).toBe(0);
+    await store.write([
+      { key: key(4), value: key(1) },
+      { key: key(0), value: undefined },
+      { key: key(3), value: undefined },
+    ]);
+    expect(plain(await store.keys(key(), key(255, 255), 100))).toEqual([[1], [2], [4], [255, 0]]);
     await store.close();
   });
 });
