@@ -208,6 +208,12 @@ function answerWith(
     // A replay has its place before those.
     const hashOf = ({ leafIndex }: StoredEntry): LeafHash | undefined =>
       hashes === undefined || leafIndex < before ? undefined : asLeafHash(hashInTile(hashes, leafIndex - before));
-    resolve(entries.map((entry, i) => ({ ...entry, leafHash: hashOf(entry), replayed: replayed(i) })));
+    resolve(
+      // Spelt out: a spread of each entry took as long as its leaf hash.
+      entries.map((entry, i) => {
+        const { leafIndex, receivedAt, leaf, salt, header, event } = entry;
+        return { leafIndex, receivedAt, leaf, salt, header, event, leafHash: hashOf(entry), replayed: replayed(i) };
+      }),
+    );
   };
 }

@@ -29,7 +29,7 @@ export function appendEntry(
     receivedAt,
   }: { readonly event: Uint8Array; readonly header: Uint8Array; readonly receivedAt: number },
 ): StoredEntry {
-  const salt = randomFillSync(new Uint8Array(SALT_SIZE));
+  const salt = freshSalt();
   const leaf = encodeEventLeaf({
     receivedAt,
     commitment: commitment({ origin: log.definition.origin, salt, header, event }),
@@ -37,6 +37,21 @@ export function appendEntry(
   const leafIndex = transaction.append(log, leaf, receivedAt);
   transaction.put(eventKey(log.name, leafIndex), encodeEventRow({ salt, header, event }));
   return { leafIndex, receivedAt, leaf, salt, header, event };
+}
+
+/** Random bytes for salts to come, 2,048 at a time: a call for each took 3 µs, as long as hashing the event. */
+const salts = new Uint8Array(2048 * SALT_SIZE);
+let spent = salts.length;
+
+/** A salt that nobody else gets, whatever becomes of the entry. */
+function freshSalt(): Uint8Array {
+  if (spent === salts.length) {
+    randomFillSync(salts);
+    spent = 0;
+  }
+  const salt = salts.slice(spent, spent + SALT_SIZE);
+  spent += SALT_SIZE;
+  return salt;
 }
 
 const SYSTEM_HEADER = encodeHeader({ by: 'system', via: 'system' });

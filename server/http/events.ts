@@ -11,9 +11,9 @@ import { readBatch } from '../ingest/ndjson.ts';
 import { readProtobufBatch } from '../ingest/protobuf-batch.ts';
 import { inclusionProof, inclusionProofs } from '../prover.ts';
 import type { LogCall } from './call.ts';
-import { negotiated, PROTOBUF, prefersProtobuf, protobuf, varied } from './negotiation.ts';
+import { negotiatedText, PROTOBUF, prefersProtobuf, protobuf, varied } from './negotiation.ts';
 import { type Code, problem } from './problem.ts';
-import { base64, renderEntry, renderProof } from './render.ts';
+import { asciiText, base64, base64Each, hashesText, headTexts, renderEntry } from './render.ts';
 import { jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
 import { idempotencyKey, mediaType, Query, readBody } from './request.ts';
 import { signedIndex, waitUntilSigned } from './signed.ts';
@@ -98,9 +98,9 @@ async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[
     const reply = signed ? await signedReply(call, appended).catch(() => undefined) : undefined;
     if (reply !== undefined) return reply;
   }
-  return negotiated(
+  return negotiatedText(
     req,
-    () => ({ ack: 'durable', entries: appended.map(renderAppended) }),
+    () => `{"ack":"durable","entries":[${appendedTexts(appended).join(',')}]}`,
     () => encodeAppendReply({ ack: 'durable', entries: appended.map(appendedMessage) }),
   );
 }
@@ -109,11 +109,11 @@ async function signedReply({ log, server, req }: LogCall, appended: readonly App
   const { treeSize, checkpoint } = log.published;
   const leafIndexes = appended.map(({ leafIndex }) => leafIndex);
   const proofs = await inclusionProofs(server.reader, log, leafIndexes, treeSize);
-  return negotiated(
+  return negotiatedText(
     req,
     () => {
-      const entries = appended.map((entry, i) => ({ ...renderAppended(entry), proof: renderProof(proofs[i] ?? []) }));
-      return { ack: 'signed', entries, tree_size: treeSize, checkpoint };
+      const entries = appendedTexts(appended, proofs).join(',');
+      return `{"ack":"signed","entries":[${entries}],"tree_size":${treeSize},"checkpoint":${asciiText(checkpoint)}}`;
     },
     () => {
       const entries = appended.map((entry, i) => ({ ...appendedMessage(entry), proof: proofs[i] ?? [] }));
@@ -122,15 +122,23 @@ async function signedReply({ log, server, req }: LogCall, appended: readonly App
   );
 }
 
-function renderAppended(entry: Appended): Record<string, unknown> {
-  return {
-    leaf_index: entry.leafIndex,
-    received_at: formatMicros(entry.receivedAt),
-    leaf_hash: base64(entry.leafHash ?? leafHash(entry.leaf)),
-    salt: base64(entry.salt),
-    header_base64: base64(entry.header),
-    replayed: entry.replayed,
-  };
+/**
+ * Appended entries as JSON texts, with their proofs where there are any. Written by hand: through objects and JSON.stringify the reply took
+ * a quarter of all that a batch cost. Time and header are those of the entry before, nearly always.
+ */
+function appendedTexts(appended: readonly Appended[], proofs?: readonly (readonly Uint8Array[])[]): string[] {
+  const hashes = base64Each(appended.map((entry) => entry.leafHash ?? leafHash(entry.leaf)));
+  const salts = base64Each(appended.map(({ salt }) => salt));
+  let last: Appended | undefined;
+  let time = '';
+  let text = '';
+  return appended.map((entry, i) => {
+    if (entry.receivedAt !== last?.receivedAt) time = formatMicros(entry.receivedAt);
+    if (entry.header !== last?.header) text = base64(entry.header);
+    last = entry;
+    const proof = proofs === undefined ? '' : `,"proof":${hashesText(proofs[i] ?? [])}`;
+    return `{"leaf_index":${entry.leafIndex},"received_at":"${time}","leaf_hash":"${hashes[i]}","salt":"${salts[i]}","header_base64":"${text}","replayed":${entry.replayed}${proof}}`;
+  });
 }
 
 function appendedMessage(entry: Appended): AppendedEntryMessage {
@@ -176,16 +184,15 @@ export async function show(call: LogCall): Promise<Reply> {
   const { log, params, server, req } = call;
   new Query(call.search, []);
   const leafIndex = await signedIndex(call, params['index'] as string);
-  const { treeSize, checkpoint } = log.published;
+  const { published } = log;
+  const { treeSize, checkpoint } = published;
   const [entry] = (await server.entries(log, leafIndex, leafIndex + 1)) as [StoredEntry];
   const proof = await inclusionProof(server.reader, log, leafIndex, treeSize);
   if (prefersProtobuf(req.headers.accept)) {
     return varied(protobuf(encodeEntry({ ...entry, leafHash: leafHash(entry.leaf), treeSize, proof, checkpoint })));
   }
   const text = renderEntry(entry, treeSize, false);
-  return varied(
-    jsonText(200, `${text},"proof":${JSON.stringify(renderProof(proof))},"checkpoint":${JSON.stringify(checkpoint)}}`),
-  );
+  return varied(jsonText(200, `${text},"proof":${hashesText(proof)},"checkpoint":${headTexts(published).checkpoint}}`));
 }
 
 /** Entries read from the store at a time, and bytes after which a list ends early. */

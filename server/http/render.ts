@@ -16,16 +16,17 @@ export function renderProof(proof: readonly Uint8Array[]): string[] {
 /** Base64 of 32 bytes, of which 33 with a zero at the end have all but the last character in common. */
 const HASH_LENGTH = 44;
 
-/** Hashes of 32 bytes as a JSON array of base64 texts. All of them in one call: one each is a quarter of what a proof costs. */
-export function hashesText(hashes: readonly Uint8Array[]): string {
-  const padded = Buffer.alloc(hashes.length * (HASH_SIZE + 1));
-  for (let i = 0; i < hashes.length; i++) padded.set(hashes[i] as Uint8Array, i * (HASH_SIZE + 1));
+/** Values of 32 bytes in base64. All of them in one call: one each is a quarter of what a proof costs. */
+export function base64Each(values: readonly Uint8Array[]): string[] {
+  const padded = Buffer.alloc(values.length * (HASH_SIZE + 1));
+  for (let i = 0; i < values.length; i++) padded.set(values[i] as Uint8Array, i * (HASH_SIZE + 1));
   const all = padded.toString('base64');
-  let text = '[';
-  for (let at = 0; at < all.length; at += HASH_LENGTH) {
-    text += `${at === 0 ? '' : ','}"${all.slice(at, at + HASH_LENGTH - 1)}="`;
-  }
-  return `${text}]`;
+  return values.map((_, i) => `${all.slice(i * HASH_LENGTH, (i + 1) * HASH_LENGTH - 1)}=`);
+}
+
+/** Hashes as a JSON array of base64 texts. */
+export function hashesText(hashes: readonly Uint8Array[]): string {
+  return hashes.length === 0 ? '[]' : `["${base64Each(hashes).join('","')}"]`;
 }
 
 /**
