@@ -9,7 +9,6 @@
  * is compared with the tree, all 32 bytes.
  */
 import { equalBytes } from '../tree/bytes.ts';
-import type { LeafHash } from '../tree/hash.ts';
 import { Follower } from './by-hash/follower.ts';
 import { keyWriter } from './by-hash/leaf-keys.ts';
 import { INDEX_SIZES, type IndexSizes } from './by-hash/log-index.ts';
@@ -72,7 +71,7 @@ export class LeafIndex {
   }
 
   /** These leaves were appended from `first` on, and are durable. */
-  committed(log: Log, first: number, hashes: readonly LeafHash[]): void {
+  committed(log: Log, first: number, hashes: Uint8Array): void {
     this.#follower?.committed(log, first, hashes);
   }
 

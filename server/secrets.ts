@@ -7,10 +7,11 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { ed25519Signer, type NoteSigner } from '../proofs/key.ts';
+import type { NoteSigner } from '../proofs/key.ts';
 import { fromHex, toHex, utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { createWhole } from './files.ts';
+import { opensslSigner } from './openssl-signer.ts';
 
 const SEED_SIZE = 32;
 
@@ -80,7 +81,7 @@ export interface KeyRing {
 
 export function makeKeyRing(master: Uint8Array, storeId: Uint8Array): KeyRing {
   return {
-    signer: (origin, epoch) => ed25519Signer(origin, derive(master, storeId, 'sign', origin, epoch)),
+    signer: (origin, epoch) => opensslSigner(origin, derive(master, storeId, 'sign', origin, epoch)),
     idDigest: (origin) => {
       const key = derive(master, storeId, 'id', origin, 0);
       return (id) => createHmac('sha256', key).update(id).digest('base64url');

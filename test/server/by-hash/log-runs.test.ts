@@ -55,7 +55,7 @@ class HashLog {
   append(index: LeafIndex, hashes: readonly LeafHash[]): void {
     const first = this.hashes.length;
     this.grow(hashes);
-    index.committed(this.log, first, hashes);
+    index.committed(this.log, first, concatBytes(...hashes));
   }
 
   /** Grows without telling anybody. */
@@ -251,7 +251,7 @@ describe('a look-up that waits for the store', () => {
     const { log, rig, release } = await held();
     log.grow([numbered(600)]);
     const said = find(rig, log, numbered(600));
-    rig.index.committed(log.log, 600, [numbered(600)]);
+    rig.index.committed(log.log, 600, numbered(600));
     expect(rig.index.lag).toBe(0);
     release();
     expect(await said).toBe('index_behind');
