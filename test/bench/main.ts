@@ -12,6 +12,7 @@ import { chart } from './report/svg.ts';
 import { terminalText } from './report/text.ts';
 import { runScenario } from './run.ts';
 import { allScenarios } from './scenarios.ts';
+import { Shared } from './shared.ts';
 import { stopServers } from './subjects/indelible.ts';
 import { stopPrograms } from './subjects/subject.ts';
 
@@ -21,11 +22,13 @@ async function measure({ mode, scenarios, data }: Options, wrk: string): Promise
   mkdirSync(data, { recursive: true });
   const machine = describeMachine(data);
   const progress = new Progress(scenarios.length);
+  const shared = new Shared(data);
   const reports: ScenarioReport[] = [];
   for (const scenario of scenarios) {
     progress.begin(scenario);
-    reports.push(await runScenario(scenario, { mode, data, say: (text) => progress.say(text) }));
+    reports.push(await runScenario(scenario, { mode, data, shared, say: (text) => progress.say(text) }));
   }
+  shared.remove();
   progress.end();
   const date = new Date().toISOString();
   return { mode, date, commit: describeCommit(), machine, versions: describePrograms(wrk), scenarios: reports };

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ScenarioReport } from './report/report.ts';
 import type { Bench, Scenario } from './scenario.ts';
+import type { Shared } from './shared.ts';
 import { stopServers } from './subjects/indelible.ts';
 import { stopPrograms } from './subjects/subject.ts';
 
@@ -16,10 +17,14 @@ export interface RunOptions {
   readonly mode: 'quick' | 'full';
   /** Where the data goes. */
   readonly data: string;
+  readonly shared: Shared;
   readonly say: (text: string) => void;
 }
 
-export async function runScenario(scenario: Scenario, { mode, data, say }: RunOptions): Promise<ScenarioReport> {
+export async function runScenario(
+  scenario: Scenario,
+  { mode, data, shared, say }: RunOptions,
+): Promise<ScenarioReport> {
   const { id, title } = scenario;
   const folder = mkdtempSync(join(data, `data-${id}-`));
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
@@ -28,6 +33,7 @@ export async function runScenario(scenario: Scenario, { mode, data, say }: RunOp
     mode,
     ...FORMS[mode],
     folder: (name) => mkdtempSync(join(folder, `${name}-`)),
+    once: (name, make) => shared.once(name, make),
     progress: say,
   };
   const begin = Date.now();

@@ -49,6 +49,8 @@ export interface Bench {
   readonly seconds: number;
   /** An empty folder of its own on the disk that is measured, removed after the scenario. */
   folder(name: string): string;
+  /** What several scenarios use, such as a large log: made at the first call in a run of the bench, in a folder that stays until its end. */
+  once<T>(name: string, make: (folder: string) => Promise<T>): Promise<T>;
   /** Says what goes on, on a terminal. */
   progress(text: string): void;
 }

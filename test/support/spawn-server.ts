@@ -14,6 +14,8 @@ export interface SpawnOptions {
   /** Folder of the build to run; the project's own by default. */
   readonly build?: string;
   readonly flags?: readonly string[];
+  /** Flags for Node itself. */
+  readonly nodeFlags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Command that runs the server, such as `unshare -n …`; the node command line is appended. */
   readonly wrapper?: readonly string[];
@@ -47,12 +49,14 @@ export class ServerProcess {
     dataDir,
     build = BUILD,
     flags = [],
+    nodeFlags = [],
     env = {},
     wrapper = [],
   }: SpawnOptions): Promise<ServerProcess> {
     const command = [
       ...wrapper,
       process.execPath,
+      ...nodeFlags,
       join(build, 'cli/main.js'),
       'serve',
       ...['--data-dir', dataDir, '--listen', '127.0.0.1:0', '--origin-base', 'example.com'],

@@ -14,7 +14,8 @@ const CONNECTIONS = 8;
 
 export interface CrashOptions {
   readonly server: Indelible;
-  readonly log: string;
+  /** To which the load writes. */
+  readonly logs: readonly string[];
   readonly form: Form;
   readonly bodies: readonly Body[];
   /** The load of the timed run. */
@@ -27,8 +28,8 @@ export interface CrashOptions {
  * Error if one is missing or differs. What the load had acknowledged is counted: the log must have grown by at least so much.
  */
 export async function crashAndLook(options: CrashOptions): Promise<number> {
-  const { server, log, form, bodies, requests, connections } = options;
-  const before = await server.size(log);
+  const { server, logs, form, bodies, requests, connections } = options;
+  const before = await server.sizeOfAll(logs);
   const load = new Wrk({ subject: server, requests, connections, seconds: 30 });
   const kill = async () => {
     await wait(1000);
@@ -36,15 +37,25 @@ export async function crashAndLook(options: CrashOptions): Promise<number> {
     await load.interrupt();
     return load.result;
   };
-  const recording = record({ log: server.log(log), form, headers: server.headers, bodies, connections: CONNECTIONS });
-  const [recorded, { requests: answered, refused }] = await Promise.all([recording, kill()]);
-  if (recorded.length === 0) throw new Error('nothing was acknowledged to the client that records');
+  const watched = logs.slice(0, CONNECTIONS);
+  const recordings = watched.map(async (log) => ({
+    log,
+    recorded: await record({
+      ...{ log: server.log(log), form, headers: server.headers, bodies },
+      connections: Math.floor(CONNECTIONS / watched.length),
+    }),
+  }));
+  const [{ requests: answered, refused }, ...records] = await Promise.all([kill(), ...recordings]);
+  const count = records.reduce((sum, { recorded }) => sum + recorded.length, 0);
+  if (count === 0) throw new Error('nothing was acknowledged to the client that records');
   await server.restart();
 
   const entries = (bodies[0] as Body).unique.length;
-  const least = before + (answered - refused) * entries + recorded.length;
-  const size = await server.size(log);
+  const least = before + (answered - refused) * entries + count;
+  const size = await server.sizeOfAll(logs);
   if (size < least) throw new Error(`after kill -9 there are ${size} entries, and ${least} were acknowledged`);
-  await lookFor(recorded, { server, log, form, size });
-  return recorded.length;
+  for (const { log, recorded } of records) {
+    await lookFor(recorded, { server, log, form, size: await server.size(log) });
+  }
+  return count;
 }

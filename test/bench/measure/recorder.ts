@@ -52,8 +52,12 @@ export async function record(options: RecorderOptions): Promise<Acknowledged[]> 
   return acknowledged;
 }
 
-/** The reply's text; undefined if there is none, because the server was killed. */
-function post({ log, form, headers }: RecorderOptions, agent: Agent, body: Buffer): Promise<string | undefined> {
+/** Sends entries once. The reply's text; undefined if there is none, because the server was killed. */
+export function post(
+  { log, form, headers }: Pick<RecorderOptions, 'log' | 'form' | 'headers'>,
+  agent: Agent,
+  body: Buffer,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const sending = request(
       `${log}/${form}`,

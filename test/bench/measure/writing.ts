@@ -51,7 +51,7 @@ export async function writeIndelible(bench: Bench, writing: Writing): Promise<Wr
   const requests = requestsFor(bench, server, `/logs/${LOG}/${writing.form}`, writing);
   const written = await measure(bench, server, requests, writing, { storage: dataDir, settle: () => server.indexed() });
   bench.progress('kill -9 under load, and a look for what was acknowledged');
-  const found = await crashAndLook({ server, log: LOG, requests, ...writing });
+  const found = await crashAndLook({ server, logs: [LOG], requests, ...writing });
   await server.stop();
   return { ...written, found };
 }

@@ -1,7 +1,11 @@
 /** Our server: from the build, as shipped, with every check on. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { ADMIN_KEY, killAll, ServerProcess } from '../../support/spawn-server.ts';
+import { forEach } from '../measure/concurrency.ts';
 import type { Subject } from './subject.ts';
+
+/** As `npm start` has them. */
+const NODE_FLAGS = ['--max-semi-space-size=32'];
 
 export interface IndelibleOptions {
   readonly dataDir: string;
@@ -65,9 +69,18 @@ export class Indelible implements Subject {
 
   /** Waits until a signed head covers every durable entry, and returns the size of a log. Nothing must be appended meanwhile. */
   async size(log: string): Promise<number> {
+    return this.sizeOfAll([log]);
+  }
+
+  /** The same of all these logs together. */
+  async sizeOfAll(logs: readonly string[]): Promise<number> {
     await this.#until('indelible_unsigned_entries');
-    const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
-    return Number((await response.text()).split('\n')[1]);
+    let sum = 0;
+    await forEach(logs, 32, async (log) => {
+      const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
+      sum += Number((await response.text()).split('\n')[1]);
+    });
+    return sum;
   }
 
   /** Waits until a metric is 0. */
@@ -95,7 +108,7 @@ export class Indelible implements Subject {
 }
 
 async function launch({ dataDir, flags = [] }: IndelibleOptions): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ dataDir, flags });
+  const server = await ServerProcess.start({ dataDir, flags, nodeFlags: NODE_FLAGS });
   if (server.url === '') throw new Error(`the server did not start: ${server.stderr}`);
   return server;
 }
