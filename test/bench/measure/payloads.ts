@@ -45,6 +45,20 @@ export function ndjson(events: readonly string[]): Body {
   return { bytes: Buffer.concat(lines), unique };
 }
 
+/** The lines of a batch of events as raw entries in the framing of `add-batch`. */
+export function asRaw({ bytes, unique }: Body): Body {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (let end = bytes.indexOf('\n'); end >= 0; end = bytes.indexOf('\n', from)) {
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(end - from);
+    parts.push(length, bytes.subarray(from, end));
+    from = end + 1;
+  }
+  // A line has two bytes before it and lacks one at its end.
+  return { bytes: Buffer.concat(parts), unique: unique.map((place, i) => place + 2 + i) };
+}
+
 /** An event of that many bytes, at least 150. */
 export function eventOf(size: number): string {
   const begin = `{${UNIQUE_ID}","eventName":"GetObject","userIdentity":{"arn":"arn:aws:iam::1:user/alice"},"note":"`;

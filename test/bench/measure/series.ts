@@ -16,6 +16,7 @@ export function writtenSeries(under: string, rounds: readonly Written[]): Series
     series('p50', 'ms', (round) => round.p50),
     series('p99', 'ms', (round) => round.p99),
     series('p99.9', 'ms', (round) => round.p999),
+    series('RSS', 'MB', (round) => round.rssBytes / 1e6),
     series('peak RSS', 'MB', (round) => round.peakRssBytes / 1e6),
     series('disk', 'B', (round) => round.diskBytes),
   ];

@@ -1,5 +1,6 @@
 /** What a process and its children have used, as Linux tells it in /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { summarize } from '../report/statistics.ts';
 
 /** Ticks of /proc/PID/stat in a second: USER_HZ, which is 100 on every machine that Node runs on, whatever the kernel's own. */
 const TICKS = 100;
@@ -39,6 +40,20 @@ export function memoryOf(pid: number): Memory {
     peakRssBytes += 1024 * numberIn(`/proc/${each}/status`, /^VmHWM:\s+(\d+)/m);
   }
   return { rssBytes, peakRssBytes };
+}
+
+/** Looks at a process's memory from now on until it is asked for the median. */
+export function sampleMemory(pid: number): { readonly median: () => number } {
+  const samples: number[] = [];
+  const sample = (): number => samples.push(memoryOf(pid).rssBytes);
+  const timer = setInterval(sample, 200);
+  return {
+    median: () => {
+      clearInterval(timer);
+      sample();
+      return summarize(samples).median;
+    },
+  };
 }
 
 /** The process and its descendants that run now. */

@@ -8,6 +8,7 @@ import { crashAndLook } from './crash.ts';
 import { allocatedBytes } from './disk.ts';
 import type { Body } from './payloads.ts';
 import type { Form } from './recorder.ts';
+import { LOG } from './stores.ts';
 import { memoryOf } from './usage.ts';
 import { applyLoad, prepare } from './wrk.ts';
 
@@ -30,6 +31,8 @@ export interface Written {
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
+  /** Median under load, and the largest since the start. */
+  readonly rssBytes: number;
   readonly peakRssBytes: number;
   /** On the disk for an entry, at once, before anything was compacted. */
   readonly diskBytes: number;
@@ -41,15 +44,23 @@ export const rate = ({ perSecond }: Written): number => perSecond;
 export const indexedRate = ({ indexedPerSecond }: Written): number => indexedPerSecond;
 export const cpu = ({ cpuMicros }: Written): number => cpuMicros;
 
-const LOG = 'bench';
-
 /** Ours, with every check on, by-hash index included. */
 export async function writeIndelible(bench: Bench, writing: Writing): Promise<Written> {
   const dataDir = bench.folder('data');
   const server = await Indelible.start({ dataDir });
   await server.createLog(LOG, writing.form === 'events' ? 'events' : 'raw');
+  return writeInto(bench, server, writing, { storage: dataDir });
+}
+
+/** The same into the log `bench` of a server that runs. `storage`: its directory, if it holds nothing but what is written now. */
+export async function writeInto(
+  bench: Bench,
+  server: Indelible,
+  writing: Writing,
+  counted: { readonly storage?: string } = {},
+): Promise<Written> {
   const requests = requestsFor(bench, server, `/logs/${LOG}/${writing.form}`, writing);
-  const written = await measure(bench, server, requests, writing, { storage: dataDir, settle: () => server.indexed() });
+  const written = await measure(bench, server, requests, writing, { ...counted, settle: () => server.indexed() });
   bench.progress('kill -9 under load, and a look for what was acknowledged');
   const found = await crashAndLook({ server, logs: [LOG], requests, ...writing });
   await server.stop();
@@ -104,6 +115,7 @@ async function measure(
     p50: load.p50,
     p99: load.p99,
     p999: load.p999,
+    rssBytes: load.rssBytes,
     peakRssBytes: memoryOf(subject.pid).peakRssBytes,
     diskBytes: storage === undefined ? 0 : allocatedBytes(storage) / all,
     found: 0,

@@ -5,7 +5,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { Program, type Subject } from '../subjects/subject.ts';
 import { type Request, writeRequests } from './requests.ts';
-import { usageOf } from './usage.ts';
+import { sampleMemory, usageOf } from './usage.ts';
 
 const SCRIPT = new URL('requests.lua', import.meta.url).pathname;
 
@@ -39,6 +39,8 @@ export interface Load {
   readonly totalCpuMicros: number;
   /** Bytes that were sent to the disk. */
   readonly writtenBytes: number;
+  /** Memory of the server as it stood several times a second in the window: the median. */
+  readonly rssBytes: number;
   /** Milliseconds. */
   readonly p50: number;
   readonly p99: number;
@@ -71,7 +73,9 @@ export async function applyLoad(options: LoadOptions): Promise<Load> {
     await settle();
   }
   const before = usageOf(subject.pid);
+  const memory = sampleMemory(subject.pid);
   const result = await new Wrk(options).result;
+  const rssBytes = memory.median();
   const ended = performance.now();
   await settle();
   const settled = (performance.now() - ended) / 1000;
@@ -88,6 +92,7 @@ export async function applyLoad(options: LoadOptions): Promise<Load> {
     cpuMicros: totalCpuMicros / result.requests,
     totalCpuMicros,
     writtenBytes: after.writtenBytes - before.writtenBytes,
+    rssBytes,
     p50: result.p50 / 1000,
     p99: result.p99 / 1000,
     p999: result.p999 / 1000,
