@@ -28,7 +28,7 @@ export const scenario: Scenario = {
     const against = {
       text: 'CPU per proof against three tile GETs of Tessera (of a smaller log; a GET costs the same)',
       values: ratios(indelible, readCpu, tessera, (round) => TILES_A_PROOF * readCpu(round)),
-      atMost: 0.333,
+      atMost: 1 / 3,
       aim: 0.25,
     };
     return {
