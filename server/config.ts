@@ -201,8 +201,8 @@ export const SETTINGS = {
   writeBuffer: {
     flag: 'write-buffer',
     value: 'BYTES',
-    help: "LevelDB's write buffer, bytes; smaller ones only make tests harder; e.g. 4194304",
-    fallback: '4194304',
+    help: "LevelDB's write buffer, bytes; smaller ones only make tests harder; e.g. 12582912",
+    fallback: '12582912',
     schema: whole(65_536, 16 * 1_048_576),
   },
   minFreeSpace: {

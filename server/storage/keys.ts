@@ -39,8 +39,12 @@ export function logPrefix(log: string): string {
   return `log/${log}/`;
 }
 
+/**
+ * Key of a log's edge: the last of its keys. Each commit rewrites it; before the events, it made every table that LevelDB writes overlap all
+ * events there are, and be merged with them.
+ */
 export function edgeKey(log: string): string {
-  return `log/${log}/edge`;
+  return `log/${log}/~edge`;
 }
 
 /** Key of a full tile. */

@@ -57,7 +57,8 @@ class Run {
     const { build } = this.#options;
     return ServerProcess.start({
       dataDir: join(this.disk.path, 'data'),
-      flags: ['--interval', '50', '--log-level', 'warn', ...flags],
+      // A small disk wants a small buffer: the watermark is twice as much.
+      flags: ['--interval', '50', '--log-level', 'warn', '--write-buffer', '4194304', ...flags],
       ...(build === undefined ? {} : { build }),
     });
   }

@@ -37,15 +37,15 @@ describe('a start after a deletion', () => {
     run.server.start();
     for (let i = 0; i < 1000 && keysOf(run.world).some(isBody); i++) await new Promise(setImmediate);
     expect(keysOf(run.world).filter(isBody)).toEqual([]);
-    expect(keysOf(run.world)).toContain('log/main/edge');
+    expect(keysOf(run.world)).toContain('log/main/~edge');
     await run.server.close();
     expect((await restart(run.world)).main.published.treeSize).toBe(300);
   });
 
   test.each<readonly [string, (rows: Map<string, Uint8Array>) => void, RegExp]>([
-    ['edge missing', (rows) => rows.delete('log/main/edge'), /main has no edge/],
-    ['root of the edge changed', (rows) => flip(rows, 'log/main/edge', 17), /main/],
-    ['frontier changed', (rows) => flip(rows, 'log/main/edge', 70), /main/],
+    ['edge missing', (rows) => rows.delete('log/main/~edge'), /main has no edge/],
+    ['root of the edge changed', (rows) => flip(rows, 'log/main/~edge', 17), /main/],
+    ['frontier changed', (rows) => flip(rows, 'log/main/~edge', 70), /main/],
     ['last head missing', (rows) => rows.delete('log/main/head/0000000000000300'), /main: its newest head/],
     ['last head changed', (rows) => flip(rows, 'log/main/head/0000000000000300', 40), /main/],
     ['the tombstone itself missing', (rows) => rows.delete('server/log/main'), /not those of commit/],

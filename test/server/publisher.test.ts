@@ -51,7 +51,7 @@ describe('signing', () => {
     expect(await headKeys(run)).toEqual([headKey('main', 0), headKey('main', 300)]);
     const row = await run.store.get(headKey('main', 300));
     expect(parseHeadRow(row as Uint8Array)).toEqual({ checkpoint: published.checkpoint, time: published.time });
-    const edge = parseEdge((await run.store.get('log/main/edge')) as Uint8Array);
+    const edge = parseEdge((await run.store.get('log/main/~edge')) as Uint8Array);
     expect(edge.head).toEqual({ treeSize: 300, time: published.time });
     expect(edge.treeSize).toBe(300);
   });

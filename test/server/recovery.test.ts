@@ -156,8 +156,8 @@ describe('against the guard', () => {
       [`log/main/open/${fixed(256)}`, 44 * 43 + 5],
       ['log/main/tile/entries/000', 9000],
       ['log/main/tile/0/000', 8000],
-      ['log/main/edge', 20],
-      ['log/main/edge', 8],
+      ['log/main/~edge', 20],
+      ['log/main/~edge', 8],
       [commitKey(4), 80],
     ] as const) {
       await refusal(
@@ -192,12 +192,12 @@ describe('against the guard', () => {
 describe('damage', () => {
   let world: World;
   const rows: [what: string, key: string, at: number, says: RegExp][] = [
-    ['the size in an edge', 'log/main/edge', 8, /log main/],
-    ['the root in an edge', 'log/main/edge', 30, /log main/],
-    ['the size of the newest head in an edge', 'log/main/edge', 56, /log main/],
-    ['the time of the newest head in an edge', 'log/main/edge', 64, /log main/],
-    ['the frontier in an edge', 'log/main/edge', 70, /log main/],
-    ['the format of an edge', 'log/main/edge', 0, /log main/],
+    ['the size in an edge', 'log/main/~edge', 8, /log main/],
+    ['the root in an edge', 'log/main/~edge', 30, /log main/],
+    ['the size of the newest head in an edge', 'log/main/~edge', 56, /log main/],
+    ['the time of the newest head in an edge', 'log/main/~edge', 64, /log main/],
+    ['the frontier in an edge', 'log/main/~edge', 70, /log main/],
+    ['the format of an edge', 'log/main/~edge', 0, /log main/],
     ['an open leaf', `log/main/open/${fixed(512)}`, 12, /log main/],
     ['the framing of open leaves', `log/main/open/${fixed(512)}`, 43, /log.main/],
     ['the last of the open leaves', `log/main/open/${fixed(512)}`, 87 * 43 + 30, /log main/],
@@ -235,18 +235,18 @@ describe('damage', () => {
 
   test('whatever byte of an edge changes, the log is refused by its name', async () => {
     world ??= await grownWorld(300, 300);
-    const edge = new Map(world.rows.rows()).get('log/main/edge') as Uint8Array;
+    const edge = new Map(world.rows.rows()).get('log/main/~edge') as Uint8Array;
     for (let at = 0; at < edge.length; at++) {
       const message = await refusal(
         world,
-        edited(world, (stored) => change(stored, 'log/main/edge', at)),
+        edited(world, (stored) => change(stored, 'log/main/~edge', at)),
       );
       expect(message).toMatch(/log main/);
     }
   });
 
   test.each([
-    'log/main/edge',
+    'log/main/~edge',
     `log/main/open/${fixed(512)}`,
     'log/main/tile/entries/001',
     'log/main/tile/0/000',
@@ -303,8 +303,8 @@ describe('damage', () => {
     const message = await refusal(
       world,
       edited(world, (stored) => {
-        const edge = parseEdge(stored.get('log/main/edge') as Uint8Array);
-        stored.set('log/main/edge', encodeEdge({ ...edge, head: { ...edge.head, treeSize: 601 } }));
+        const edge = parseEdge(stored.get('log/main/~edge') as Uint8Array);
+        stored.set('log/main/~edge', encodeEdge({ ...edge, head: { ...edge.head, treeSize: 601 } }));
       }),
     );
     expect(message).toMatch(/600 entries.*head of size 601/);
@@ -314,12 +314,12 @@ describe('damage', () => {
     const run = await firstStart();
     await append(run, run.main, 3);
     await run.server.publisher.publishDue();
-    const edge = new Map(run.world.rows.rows()).get('log/main/edge') as Uint8Array;
+    const edge = new Map(run.world.rows.rows()).get('log/main/~edge') as Uint8Array;
     run.clock.advance(600_001);
     await run.server.publisher.publishDue();
     const message = await refusal(
       run.world,
-      edited(run.world, (stored) => stored.set('log/main/edge', edge)),
+      edited(run.world, (stored) => stored.set('log/main/~edge', edge)),
     );
     expect(message).toMatch(/log main.*head/);
     const higher = await refusal(
@@ -341,7 +341,7 @@ describe('damage', () => {
       const message = await refusal(
         world,
         edited(world, (stored) => {
-          const edge = parseEdge(stored.get('log/main/edge') as Uint8Array);
+          const edge = parseEdge(stored.get('log/main/~edge') as Uint8Array);
           stored.set(headKey('main', 300), encodeHeadRow({ checkpoint, time: edge.head.time }));
         }),
       );

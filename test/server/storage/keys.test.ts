@@ -43,7 +43,7 @@ test('every key is spelt as it will be for ever', () => {
     'server/commit/9007199254740991',
     'server/log/main',
     'server/key/0123456789abcdef',
-    'log/main/edge',
+    'log/main/~edge',
     'log/main/tile/0/x001/x234/067',
     'log/main/tile/entries/x001/x234/067',
     'log/_system/open/0000000000000000',
