@@ -5,7 +5,7 @@
  *
  * Of each leaf it has a key of 64 bits (by-hash/leaf-keys.ts). The newest leaves of a log are a tail in memory, read back from tiles
  * after a start. When they are many they become a run, sorted, in the derived store (by-hash/runs.ts), and many runs become a larger
- * one (by-hash/merge-plan.ts). That costs 0.4 µs a leaf in all, where a row for each leaf in LevelDB cost 5. Whatever a key points to
+ * one (by-hash/merge-plan.ts). That costs 0.35 µs a leaf in all, where a row for each leaf in LevelDB cost 5. Whatever a key points to
  * is compared with the tree, all 32 bytes.
  */
 import { equalBytes } from '../tree/bytes.ts';

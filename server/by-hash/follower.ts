@@ -28,7 +28,7 @@ export interface FollowerOptions {
 
 /** Tiles read for one log before others have their turn. */
 const TILES_AT_ONCE = 16;
-/** Logs whose leaves go into one write: with a few leaves each, the write is what costs most. */
+/** Logs that have their turn before others have theirs, and whose leaves go into one write, which costs more than a few leaves do. */
 const LOGS_AT_ONCE = 64;
 /** Pause before another try where a log cannot be read, in milliseconds. */
 const RETRY_PAUSE = 30_000;
@@ -107,7 +107,9 @@ export class Follower {
       const due = [...this.#due];
       this.#due.clear();
       const full: Log[] = [];
-      for (const log of due) {
+      for (const [i, log] of due.entries()) {
+        // What is at hand is read without a pause: of thousands of logs, it would be a long time for everybody else.
+        if (i % LOGS_AT_ONCE === LOGS_AT_ONCE - 1) await new Promise(setImmediate);
         const turn = await this.#serve(log);
         if (turn === 'more') this.#due.add(log);
         if (turn === 'flush') full.push(log);
