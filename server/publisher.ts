@@ -27,6 +27,12 @@ export interface PublisherIntervals {
 
 export const PUBLISHER_INTERVALS: PublisherIntervals = { interval: 1000, refresh: 600_000 };
 
+/**
+ * A round is followed by a pause of this many times its length at least. Where thousands of logs grow at once, a round takes longer than the
+ * interval, and rounds without a pause would leave the appends nothing: heads are then some seconds older instead.
+ */
+const REST = 2;
+
 export interface PublisherOptions {
   readonly store: Store;
   readonly sequencer: Sequencer;
@@ -160,8 +166,10 @@ export class Publisher {
     try {
       while (!this.#stop.signal.aborted) {
         this.#nudged = false;
+        const began = clock.monotonicMicros();
         await this.publishDue();
-        await clock.sleep(this.#intervals.interval, this.#hurry.signal).catch(() => {});
+        const took = (clock.monotonicMicros() - began) / 1000;
+        await clock.sleep(Math.max(this.#intervals.interval, REST * took), this.#hurry.signal).catch(() => {});
         if (!this.#nudged && !this.#stop.signal.aborted) await this.#idle();
       }
       await this.publishDue();
