@@ -112,9 +112,12 @@ test('what scenarios share is made once, again if that failed, and removed', asy
 
 test('what a process has used can be read', () => {
   expect(usageOf(process.pid).cpuMicros).toBeGreaterThan(0);
-  const { rssBytes, peakRssBytes } = memoryOf(process.pid);
+  const { rssBytes, peakRssBytes, ownBytes } = memoryOf(process.pid);
   expect(rssBytes).toBeGreaterThan(10e6);
   expect(peakRssBytes).toBeGreaterThanOrEqual(rssBytes * 0.9);
+  // A Node is more than the 30 MB of its own program that are mapped.
+  expect(ownBytes).toBeGreaterThan(10e6);
+  expect(ownBytes).toBeLessThan(rssBytes * 1.1);
   expect(allocatedBytes(join(import.meta.dirname, 'report'))).toBeGreaterThan(0);
 });
 

@@ -21,6 +21,8 @@ interface Idle {
   readonly bytesPerEntry: number;
   readonly rss: number;
   readonly peakRss: number;
+  /** Without the pages of mapped files. */
+  readonly own: number;
 }
 
 async function idleStore(bench: Bench): Promise<Idle> {
@@ -32,11 +34,11 @@ async function idleStore(bench: Bench): Promise<Idle> {
   const memory = sampleMemory(server.pid);
   await wait(IDLE * 1000);
   const rss = memory.median();
-  const { peakRssBytes } = memoryOf(server.pid);
+  const { peakRssBytes, ownBytes } = memoryOf(server.pid);
   bench.progress('until the files change no more');
   const bytes = await settledBytes(dataDir);
   await server.close();
-  return { bytesPerEntry: bytes / size, rss: rss / 1e6, peakRss: peakRssBytes / 1e6 };
+  return { bytesPerEntry: bytes / size, rss: rss / 1e6, peakRss: peakRssBytes / 1e6, own: ownBytes / 1e6 };
 }
 
 /** The whole directory once it has stayed the same for a while. */
@@ -69,6 +71,7 @@ export const scenario: Scenario = {
         ...writtenSeries('batches of 1,000', batches),
         { ...common, figure: 'RSS', unit: 'MB', values: [idle.rss] },
         { ...common, figure: 'peak RSS', unit: 'MB', values: [idle.peakRss] },
+        { ...common, figure: 'RSS without mapped files', unit: 'MB', values: [idle.own] },
         { ...common, figure: 'disk', unit: 'B', values: [idle.bytesPerEntry] },
       ],
       ratios: [
