@@ -50,6 +50,8 @@ function freshSalt(): Uint8Array {
     spent = 0;
   }
   const salt = salts.slice(spent, spent + SALT_SIZE);
+  // Whose entry is erased one day must not be found here.
+  salts.fill(0, spent, spent + SALT_SIZE);
   spent += SALT_SIZE;
   return salt;
 }
