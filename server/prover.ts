@@ -1,7 +1,6 @@
 /** Proofs from verified tiles, for any size up to the newest published one (PS-2, PS-3). */
 import { planConsistency } from '../proofs/consistency.ts';
 import { planInclusion } from '../proofs/inclusion.ts';
-import { hashesOf } from '../proofs/range.ts';
 import { frontierRoot } from '../tree/frontier.ts';
 import { asLeafHash, emptyRoot, type LeafHash, type TreeHash } from '../tree/hash.ts';
 import { coveringNodes } from '../tree/positions.ts';
@@ -21,9 +20,10 @@ export async function inclusionProofs(
   const proofs: TreeHash[][] = [];
   for (let at = 0; at < leafIndexes.length; at += STEP) {
     if (at > 0) await new Promise(setImmediate);
-    const plans = leafIndexes.slice(at, at + STEP).map((leafIndex) => planInclusion({ leafIndex, treeSize }));
-    const readNode = await reader.nodes(log, log.state, ...plans.flat());
-    for (const plan of plans) proofs.push(hashesOf(plan, readNode));
+    const { state } = log;
+    for (const leafIndex of leafIndexes.slice(at, at + STEP)) {
+      proofs.push(await reader.hashes(log, state, planInclusion({ leafIndex, treeSize }), treeSize));
+    }
   }
   return proofs;
 }
@@ -45,10 +45,9 @@ export async function provenLeaf(
   leafIndex: number,
   treeSize: number,
 ): Promise<{ readonly leafHash: LeafHash; readonly proof: TreeHash[] }> {
-  const leaf = { level: 0, index: leafIndex };
-  const plan = planInclusion({ leafIndex, treeSize });
-  const readNode = await reader.nodes(log, log.state, [leaf], ...plan);
-  return { leafHash: asLeafHash(readNode(leaf)), proof: hashesOf(plan, readNode) };
+  const plan = [[{ level: 0, index: leafIndex }], ...planInclusion({ leafIndex, treeSize })];
+  const [leafHash, ...proof] = await reader.hashes(log, log.state, plan, treeSize);
+  return { leafHash: asLeafHash(leafHash as TreeHash), proof };
 }
 
 /** Consistency proof between two sizes of the log, first ≤ second. */
@@ -58,8 +57,7 @@ export async function consistencyProof(
   first: number,
   second: number,
 ): Promise<TreeHash[]> {
-  const plan = planConsistency({ first, second });
-  return hashesOf(plan, await reader.nodes(log, log.state, ...plan));
+  return reader.hashes(log, log.state, planConsistency({ first, second }), second);
 }
 
 /** Root hash of the log at an earlier size. */

@@ -6,11 +6,11 @@
  * Verifying a tile computes all its 255 inner nodes; they are kept, so that a proof costs no hashing where tiles are warm.
  */
 import { LRUCache } from 'lru-cache';
-import type { ReadNode } from '../proofs/range.ts';
+import type { ProofPlan, ReadNode } from '../proofs/range.ts';
 import { decodeBundle, encodeBundle } from '../tree/bundles.ts';
 import { equalBytes } from '../tree/bytes.ts';
-import { asLeafHash, HASH_SIZE, type LeafHash, leafHashes, type TreeHash } from '../tree/hash.ts';
-import type { NodeId } from '../tree/positions.ts';
+import { asLeafHash, HASH_SIZE, type LeafHash, leafHashes, nodeHash, type TreeHash } from '../tree/hash.ts';
+import { type NodeId, powerOfTwo } from '../tree/positions.ts';
 import {
   expandTile,
   fullTiles,
@@ -32,6 +32,14 @@ import type { Store } from './storage/store.ts';
 interface VerifiedTile {
   readonly bytes: Uint8Array;
   readonly nodes: Uint8Array;
+}
+
+/** A tile that a proof reads nodes of: a full one's are all there, a partial one's are made when they are asked for. */
+interface OpenTile {
+  readonly level: number;
+  readonly index: number;
+  readonly partial: Uint8Array | undefined;
+  readonly nodes: Uint8Array | undefined;
 }
 
 /** A full bundle whose leaves hash to its tile; they are views of its bytes. */
@@ -56,6 +64,12 @@ export class TreeReader {
   readonly #tiles: LRUCache<string, VerifiedTile>;
   readonly #bundles: LRUCache<string, VerifiedBundle>;
   readonly #partialNodes = new WeakMap<Uint8Array, Map<number, TreeHash>>();
+  /** Folds at the right edge of the tree that was proven in last. */
+  #folds: { readonly log: Log | undefined; readonly treeSize: number; readonly byBegin: Map<number, TreeHash> } = {
+    log: undefined,
+    treeSize: 0,
+    byBegin: new Map(),
+  };
 
   constructor(store: Store, onDamage: (message: string) => void, options: TreeReaderOptions = {}) {
     this.#store = store;
@@ -144,6 +158,52 @@ export class TreeReader {
     };
   }
 
+  /**
+   * The hashes of a proof in the tree of `treeSize` leaves, all of it within the log's state, from verified tiles. In one pass: to get all
+   * tiles first and read the nodes then took a fifth more. Throws ServerError `damaged`.
+   */
+  async hashes(log: Log, state: LogState, plan: ProofPlan, treeSize: number): Promise<TreeHash[]> {
+    const hashes: TreeHash[] = [];
+    let tile: OpenTile | undefined;
+    for (const nodes of plan) {
+      // Only at the ragged right edge of that tree.
+      const known = nodes.length > 1 ? this.#foldOf(log, treeSize, nodes[0] as NodeId) : undefined;
+      let hash = known;
+      for (let i = nodes.length - 1; i >= 0 && known === undefined; i--) {
+        const node = nodes[i] as NodeId;
+        const { level, index } = tileOfNode(node);
+        if (tile?.level !== level || tile.index !== index) {
+          const partial = partialTile(state, level, index);
+          const warm = partial === undefined ? this.#tiles.get(cacheKey(log, level, index)) : undefined;
+          // Without a turn for what is warm.
+          const full = warm ?? (partial === undefined ? await this.#fullTile(log, state, level, index) : undefined);
+          tile = { level, index, partial, nodes: full?.nodes };
+        }
+        const own: TreeHash =
+          tile.nodes === undefined
+            ? this.#nodeOfPartial(node, tile.partial as Uint8Array)
+            : hashInTile(tile.nodes, placeInExpanded(node));
+        hash = hash === undefined ? own : nodeHash(own, hash);
+      }
+      if (hash === undefined) throw new Error('bug: a hash of nothing in a proof');
+      if (nodes.length > 1) this.#keepFold(log, treeSize, nodes[0] as NodeId, hash);
+      hashes.push(hash);
+    }
+    return hashes;
+  }
+
+  /** Hash of what lies between a node and the end of a tree: every proof in the newest tree has one of some twenty. */
+  #foldOf(log: Log, treeSize: number, first: NodeId): TreeHash | undefined {
+    const { log: ofLog, treeSize: ofSize, byBegin } = this.#folds;
+    return ofLog === log && ofSize === treeSize ? byBegin.get(beginOf(first)) : undefined;
+  }
+
+  #keepFold(log: Log, treeSize: number, first: NodeId, hash: TreeHash): void {
+    if (this.#folds.log !== log || this.#folds.treeSize !== treeSize)
+      this.#folds = { log, treeSize, byBegin: new Map() };
+    this.#folds.byBegin.set(beginOf(first), hash);
+  }
+
   /** Nodes of partial tiles are remembered for as long as nothing joins the tile: every proof needs the same few of the upper ones. */
   #nodeOfPartial(node: NodeId, partial: Uint8Array): TreeHash {
     let known = this.#partialNodes.get(partial);
@@ -220,6 +280,11 @@ function partialTile(state: LogState, level: number, index: number): Uint8Array 
 
 function isOpenBundle(state: LogState, index: number): boolean {
   return index === Math.floor(state.treeSize / TILE_WIDTH);
+}
+
+/** Leaf index at which a node begins. */
+function beginOf({ level, index }: NodeId): number {
+  return index * powerOfTwo(level);
 }
 
 /** Short, because it is made for every look; the tile's own key takes a microsecond. */

@@ -155,6 +155,8 @@ export class Query {
 
 /** One name or value. URLSearchParams would let `%zz` through and read every broken character as the same U+FFFD. */
 function decodePart(text: string): string {
+  // Nearly all of them.
+  if (!/[%+]/.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch (cause) {
