@@ -219,6 +219,13 @@ export const SETTINGS = {
     fallback: '4',
     schema: whole(0, 10_000),
   },
+  scrubDelay: {
+    flag: 'scrub-delay',
+    value: 'SECONDS',
+    help: 'how long after a start that begins, seconds; e.g. 60',
+    fallback: '60',
+    schema: whole(0, 86_400),
+  },
   logLevel: {
     flag: 'log-level',
     value: 'LEVEL',

@@ -66,7 +66,7 @@ export interface LogServerOptions {
   /** How the by-hash index is laid out; tests want small runs. */
   readonly indexSizes?: IndexSizes;
   /** How fast everything is checked again in the background; without it nothing is. */
-  readonly scrub?: Pick<ScrubOptions, 'rate' | 'pause'> | undefined;
+  readonly scrub?: Pick<ScrubOptions, 'rate' | 'delay' | 'pause'> | undefined;
   /** The process must stop: a write failed, or what is stored is not what was promised. Called once. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -237,7 +237,7 @@ export class LogServer {
   /** Signed heads of a log from a size on, one a size, oldest first. Throws ServerError `damaged`. */
   async heads(log: Log, from: number, limit: number): Promise<Published[]> {
     try {
-      return await listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
+      return await listHeads(this.store, log.name, log.signer, from, limit);
     } catch (error) {
       if (error instanceof ServerError && error.code === 'damaged') this.#observer.onDamage?.(error.message);
       throw error;

@@ -80,7 +80,7 @@ export async function runServer(
       intervals: { interval: config.interval, refresh: config.refresh },
       clockLimits: { maxForwardStep: config.maxForwardStep, maxAbsence: config.maxAbsence },
       limits: { ...SEQUENCER_LIMITS, maxPendingEntries: config.maxPendingEntries },
-      scrub: config.scrubRate === 0 ? undefined : { rate: config.scrubRate * 1e6 },
+      scrub: config.scrubRate === 0 ? undefined : { rate: config.scrubRate * 1e6, delay: config.scrubDelay * 1000 },
       ...(config.originBase === undefined ? {} : { originBase: config.originBase }),
       ...(config.adminKey === undefined ? {} : { adminKey: config.adminKey }),
       observer: {

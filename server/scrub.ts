@@ -30,8 +30,10 @@ export interface ScrubOptions {
   readonly apiKeys: Pick<ApiKeys, 'get'>;
   /** Runs something between two commits. */
   readonly sequencer: Pick<Sequencer, 'change'>;
-  /** Bytes read a second. */
+  /** Bytes read a second; a read of a few bytes counts for more than these. */
   readonly rate: number;
+  /** Time before the first round, in milliseconds. Default 1 min. */
+  readonly delay?: number;
   /** Least time between the ends of two rounds, in milliseconds. Default 1 h. */
   readonly pause?: number;
   readonly onDamage: (message: string) => void;
@@ -47,7 +49,14 @@ export interface ScrubProgress {
   readonly bytes: number;
 }
 
+/** After a start clients come back and caches fill: they have the disk first, and the start has looked at what a crash could have left. */
+const DELAY = 60_000;
 const PAUSE = 3_600_000;
+/**
+ * Bytes that a read counts for beside its own: it takes as long as checking so many. Without it, thousands of small logs were walked at full
+ * speed, and for seconds the appends had nothing.
+ */
+const READ_COST = 2048;
 /** Longest time that is made up for at full speed after a delay, in milliseconds: the rate holds for every second or so. */
 const BURST = 200;
 /** Shortest time to sleep, in milliseconds: many small sleeps cost more than they give. */
@@ -75,7 +84,7 @@ export class Scrub {
     return { ratio: this.#ratio, lastCompleted: this.#lastCompleted, bytes: this.#bytes };
   }
 
-  /** Begins the first round, and goes on until `close`. */
+  /** Begins the first round after a while, and goes on until `close`. */
   start(): void {
     this.#running ??= this.#run();
   }
@@ -87,9 +96,10 @@ export class Scrub {
   }
 
   async #run(): Promise<void> {
-    const { clock, onDamage, pause = PAUSE } = this.#options;
+    const { clock, onDamage, delay = DELAY, pause = PAUSE } = this.#options;
     const { signal } = this.#stop;
     try {
+      await clock.sleep(delay, signal);
       while (!signal.aborted) {
         await this.round();
         await clock.sleep(pause, signal);
@@ -193,7 +203,7 @@ export class Scrub {
     const { clock, rate } = this.#options;
     this.#bytes += bytes;
     const now = clock.monotonicMicros();
-    this.#paidUntil = Math.max(this.#paidUntil, now - BURST * 1000) + (bytes * 1e6) / rate;
+    this.#paidUntil = Math.max(this.#paidUntil, now - BURST * 1000) + ((bytes + READ_COST) * 1e6) / rate;
     const wait = (this.#paidUntil - now) / 1000;
     if (wait >= NAP) await clock.sleep(Math.ceil(wait), this.#stop.signal);
     else await new Promise(setImmediate);

@@ -207,10 +207,16 @@ export class Sequencer {
   async #run(): Promise<void> {
     // One turn of the event loop, so that requests which were read together are committed together.
     await new Promise(setImmediate);
+    /** Answers the group before. */
+    let answer = (): void => {};
     while (this.#pool.length > 0) {
       const jobs = this.#takeGroup();
+      const committing = this.#commitGroup(jobs);
+      // Now that the disk has work again: to write answers first left it idle for a third of the time at 64 connections.
+      answer();
+      answer = () => {};
       try {
-        await this.#commitGroup(jobs);
+        answer = await committing;
       } catch (error) {
         this.fail(error);
         for (const job of jobs) job.reject(this.#failure);
@@ -223,6 +229,7 @@ export class Sequencer {
       }
     }
     this.#running = undefined;
+    answer();
   }
 
   #takeGroup(): Job[] {
@@ -240,7 +247,8 @@ export class Sequencer {
     return this.#pool.splice(0, taken);
   }
 
-  async #commitGroup(jobs: readonly Job[]): Promise<void> {
+  /** Commits a group; resolves, once it is durable, with what answers it. */
+  async #commitGroup(jobs: readonly Job[]): Promise<() => void> {
     const { committer, clock, onCommit } = this.#options;
     const ids = jobs.some(({ ids }) => ids.length > 0) ? jobs.flatMap(({ ids }) => ids) : NO_IDS;
     const { stored, damaged } = ids.length === 0 ? NO_USED_IDS : await readUsedIds(this.#options, ids);
@@ -257,8 +265,10 @@ export class Sequencer {
     }
     const { transaction } = group;
     const leafHashes = transaction.empty ? NO_HASHES : await committer.commit(transaction);
-    for (const answer of answers) answer(leafHashes);
-    if (!transaction.empty) onCommit?.(leafHashes);
+    return () => {
+      for (const answer of answers) answer(leafHashes);
+      if (!transaction.empty) onCommit?.(leafHashes);
+    };
   }
 }
 

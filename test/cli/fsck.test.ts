@@ -281,7 +281,7 @@ describe('a data directory', () => {
 
 test('logs of our own server, while its scrub runs', async () => {
   const path = await copy();
-  const server = await ServerProcess.start({ dataDir: path, flags: ['--guard-inode', 'off'] });
+  const server = await ServerProcess.start({ dataDir: path, flags: ['--guard-inode', 'off', '--scrub-delay', '0'] });
   for (const name of ['main', 'raw']) {
     const info = (await (await server.fetch(`/logs/${name}`)).json()) as { verifier_key: string };
     const { code, stdout, stderr } = await user.run([

@@ -10,7 +10,7 @@ import { append, firstStart, type Run } from './memory-server.ts';
 const RATE = 100_000;
 
 async function scrubbed(entries: number, rate = RATE): Promise<Run & { readonly scrub: Scrub }> {
-  const run = await firstStart({ scrub: { rate, pause: 60_000 } });
+  const run = await firstStart({ scrub: { rate, delay: 5000, pause: 60_000 } });
   await append(run, run.main, entries);
   await run.server.publisher.publishDue();
   return { ...run, scrub: run.server.scrub as Scrub };
@@ -137,8 +137,14 @@ describe('its life', () => {
     const run = await scrubbed(600);
     run.scrub.start();
     await settle();
+    run.clock.advance(4999);
+    await settle();
+    expect(run.scrub.progress.bytes).toBe(0);
+    run.clock.advance(501);
+    await settle();
     run.clock.advance(500);
     await settle();
+    expect(run.scrub.progress.bytes).toBeGreaterThan(0);
     expect(run.scrub.progress.ratio).toBeLessThan(1);
     await run.server.close();
     expect([run.damage, run.fatal]).toEqual([[], []]);

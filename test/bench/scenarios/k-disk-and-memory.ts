@@ -16,6 +16,8 @@ const LARGE = 10_000_000;
 const QUIET = 10;
 /** Seconds of doing nothing after a start before the memory counts as idle, and while it is watched. */
 const IDLE = 10;
+/** Seconds of scrub after which its memory is looked at: 160 MB of tables at the default rate. */
+const SCRUBBED = 40;
 
 interface Idle {
   readonly bytesPerEntry: number;
@@ -23,6 +25,8 @@ interface Idle {
   readonly peakRss: number;
   /** Without the pages of mapped files. */
   readonly own: number;
+  /** With the scrub at work: it reads tables, and what is read of a mapped file counts. */
+  readonly scrubbing: number;
 }
 
 async function idleStore(bench: Bench): Promise<Idle> {
@@ -38,7 +42,17 @@ async function idleStore(bench: Bench): Promise<Idle> {
   bench.progress('until the files change no more');
   const bytes = await settledBytes(dataDir);
   await server.close();
-  return { bytesPerEntry: bytes / size, rss: rss / 1e6, peakRss: peakRssBytes / 1e6, own: ownBytes / 1e6 };
+  const scrubbing = await scrubbingMemory(bench, dataDir);
+  return { bytesPerEntry: bytes / size, rss: rss / 1e6, peakRss: peakRssBytes / 1e6, own: ownBytes / 1e6, scrubbing };
+}
+
+async function scrubbingMemory(bench: Bench, dataDir: string): Promise<number> {
+  const server = await Indelible.start({ dataDir, flags: ['--scrub-delay', '0'] });
+  bench.progress('with the scrub at work');
+  await wait(SCRUBBED * 1000);
+  const { rssBytes } = memoryOf(server.pid);
+  await server.close();
+  return rssBytes / 1e6;
 }
 
 /** The whole directory once it has stayed the same for a while. */
@@ -72,6 +86,7 @@ export const scenario: Scenario = {
         { ...common, figure: 'RSS', unit: 'MB', values: [idle.rss] },
         { ...common, figure: 'peak RSS', unit: 'MB', values: [idle.peakRss] },
         { ...common, figure: 'RSS without mapped files', unit: 'MB', values: [idle.own] },
+        { ...common, under: '10 M entries, scrub at work', figure: 'RSS', unit: 'MB', values: [idle.scrubbing] },
         { ...common, figure: 'disk', unit: 'B', values: [idle.bytesPerEntry] },
       ],
       ratios: [
