@@ -183,7 +183,8 @@ export class Follower {
   /** Makes runs of the leaves in memory of these logs, several in one write; says whether there was any. */
   async #flush(logs: readonly Log[]): Promise<boolean> {
     let any = false;
-    for (let at = 0; at < logs.length; ) {
+    // Told to end meanwhile, it knows nothing any more that it could write.
+    for (let at = 0; at < logs.length && !this.#ended; ) {
       const group: Log[] = [];
       let leaves = 0;
       for (; at < logs.length && group.length < LOGS_AT_ONCE && leaves < this.#options.sizes.run; at++) {

@@ -1,7 +1,16 @@
 /** Merging runs into one, in steps: what a step reads and writes is bounded, so that others have their turn between. */
 import type { DerivedRow, DerivedStore } from '../storage/derived.ts';
 import { ENTRY_WORDS, type MergeInput, mergeEntries } from './entries.ts';
-import { directoryKey, entriesRow, parseEntries, ROW_ENTRIES, type Run, rowCount, rowKey } from './runs.ts';
+import {
+  directoryKey,
+  entriesRow,
+  IndexDamage,
+  parseEntries,
+  ROW_ENTRIES,
+  type Run,
+  rowCount,
+  rowKey,
+} from './runs.ts';
 
 interface Input extends MergeInput {
   readonly run: Run;
@@ -49,7 +58,10 @@ export class RunMerge {
     const out = new Uint32Array(Math.min(this.#step, left) * ENTRY_WORDS);
     for (let made = 0; made * ENTRY_WORDS < out.length; ) {
       await this.#read(store);
+      const before = made;
       made = mergeEntries(this.#inputs, out, made);
+      // With all inputs topped up there is one to take, or this would never end.
+      if (made === before) throw new IndexDamage('runs of the by-hash index have fewer entries than they say');
     }
     const rows: DerivedRow[] = [];
     for (let at = 0; at < out.length; at += ROW_ENTRIES * ENTRY_WORDS) {

@@ -163,6 +163,7 @@ export function parseLogRow(log: string, value: Uint8Array): LogRuns {
     let first = 0;
     return Array.from({ length }, () => {
       const run = { id: content.getUint32(at), first, count: content.getUint32(at + 4) };
+      if (run.count === 0) throw new IndexDamage('a run of the by-hash index has no leaves');
       at += 8;
       first += run.count;
       return run;

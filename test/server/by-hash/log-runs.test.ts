@@ -28,6 +28,8 @@ class RecordingStore extends MemoryDerivedStore {
   readonly writes: (readonly DerivedRow[])[] = [];
   /** What look-ups wait for before they read. */
   gate: Promise<void> | undefined;
+  /** What writes wait for when they are done. */
+  written: Promise<void> | undefined;
 
   override async getMany(keys: readonly Uint8Array[], { once = false } = {}): Promise<(Uint8Array | undefined)[]> {
     if (!once) await this.gate;
@@ -37,6 +39,7 @@ class RecordingStore extends MemoryDerivedStore {
   override async write(rows: readonly DerivedRow[]): Promise<void> {
     await super.write(rows);
     this.writes.push(rows);
+    await this.written;
   }
 }
 
@@ -491,6 +494,32 @@ describe('many logs', () => {
     const again = open(store, logs, { ...SIZES, held: 4000 });
     await quiet(again, store);
     for (const [i, log] of logs.entries()) expect(await find(again, log, numbered(1000 * i + 39))).toBe(39);
+    await again.index.close();
+  });
+
+  test('are closed while their runs are written, and none gets a run without leaves', async () => {
+    const logs = Array.from({ length: 150 }, (_, i) => new HashLog(`log-${i}`));
+    const store = new RecordingStore();
+    const rig = open(store, logs);
+    await settle();
+    // Each has enough for a run, and a write takes the runs of 64 logs at most: closing comes between two writes.
+    for (const [i, log] of logs.entries()) log.append(rig.index, range(1000 * i, 1000 * i + 200));
+    let release = (): void => {};
+    store.written = new Promise((resolve) => {
+      release = resolve;
+    });
+    await settle(500);
+    const closed = rig.index.close();
+    release();
+    await closed;
+    store.written = undefined;
+    const again = open(store, logs);
+    await quiet(again, store);
+    for (const [i, log] of logs.entries()) {
+      await expectTidy(store, log.log.name);
+      expect(await find(again, log, numbered(1000 * i + 199))).toBe(199);
+    }
+    expect(again.damage).toEqual([]);
     await again.index.close();
   });
 
