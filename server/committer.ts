@@ -177,9 +177,9 @@ export class Committer {
       leafHashes.set(log, integrated.leafHashes);
       if (!created && leaves.count === 0) continue;
       if (created) logCount++;
-      else end.sum.remove(headOf(log.name, log.state));
-      changed.push(headOf(log.name, state));
-      end.sum.add(headOf(log.name, state));
+      const changedHead = headOf(log.name, state);
+      changed.push(changedHead);
+      end.sum.set(changedHead);
     }
 
     const record: CommitRecord = {

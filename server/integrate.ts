@@ -8,6 +8,7 @@ import { HASH_SIZE, leafHashes } from '../tree/hash.ts';
 import { powerOfTwo } from '../tree/positions.ts';
 import { TILE_HEIGHT, TILE_WIDTH } from '../tree/tiles.ts';
 import type { FramedLeaves } from './frames.ts';
+import { grown } from './grown.ts';
 import type { LogState, OpenRun } from './log-state.ts';
 import { bundleKey, openKey, tileKey } from './storage/keys.ts';
 import type { Write } from './storage/store.ts';
@@ -35,7 +36,13 @@ export function integrate(log: string, before: LogState, leaves: FramedLeaves, l
     if (level % TILE_HEIGHT !== 0) return;
     const tileLevel = level / TILE_HEIGHT;
     const index = Math.floor(before.treeSize / powerOfTwo(level + TILE_HEIGHT));
-    partials[tileLevel] = cutTiles(log, tileLevel, index, concatBytes(partials[tileLevel] ?? EMPTY, nodes), writes);
+    partials[tileLevel] = cutTiles(
+      log,
+      tileLevel,
+      index,
+      grown(partials[tileLevel] ?? EMPTY, nodes, TILE_BYTES),
+      writes,
+    );
   });
   const open = cutBundles(log, before, leaves, bounds, writes);
   return {

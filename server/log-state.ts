@@ -106,14 +106,21 @@ function checkRightEdge(log: string, state: LogState): void {
 }
 
 /** Hashes of the leaves from the index `from` on, side by side. */
-function hashesOf({ bytes, count, first }: OpenRun, from = 0): Uint8Array {
-  return leafHashes(bytes, prefixBounds(bytes, count).subarray(2 * Math.max(0, from - first)));
+function hashesOf({ bytes, count }: OpenRun): Uint8Array {
+  return leafHashes(bytes, prefixBounds(bytes, count));
 }
 
-/** The leaves of the bundle that is not full at a tree size. Throws ServerError `damaged` where they are not all there. */
-async function readOpenRuns(store: Store, log: string, treeSize: number): Promise<OpenRun[]> {
+/**
+ * The leaves of the bundle that is not full at a tree size, from `begin` on, where a row begins: the first of the bundle, or one after which
+ * nothing was appended for a while. Throws ServerError `damaged` where they are not all there.
+ */
+async function readOpenRuns(
+  store: Store,
+  log: string,
+  treeSize: number,
+  begin: number = treeSize - (treeSize % TILE_WIDTH),
+): Promise<OpenRun[]> {
   const runs: OpenRun[] = [];
-  const begin = treeSize - (treeSize % TILE_WIDTH);
   let next = begin;
   const range = { gte: openKey(log, begin), lt: openKey(log, treeSize), limit: TILE_WIDTH };
   for (const { key, value } of await store.list(range)) {
@@ -142,8 +149,9 @@ function countLeaves(key: string, value: Uint8Array, limit: number): number {
 async function readLastHashes(store: Store, log: string, from: number, to: number): Promise<Uint8Array> {
   const index = Math.floor(from / TILE_WIDTH);
   try {
-    const runs = await readOpenRuns(store, log, to);
-    return concatBytes(...runs.filter(({ first, count }) => first + count > from).map((run) => hashesOf(run, from)));
+    // Heads stand between two commits, so a row begins there; to read the bundle's first rows as well was half of what a log cost in a round
+    // over thousands.
+    return concatBytes(...(await readOpenRuns(store, log, to, from)).map((run) => hashesOf(run)));
   } catch (error) {
     const bytes = await store.get(bundleKey(log, index));
     if (bytes === undefined) throw error;

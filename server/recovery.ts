@@ -145,7 +145,7 @@ function checkSum(last: CommitRecord, logs: readonly Log[]): LogSum {
   const sum = new LogSum();
   for (const { name, state } of logs) {
     const { treeSize, rootHash } = state;
-    sum.add({ name, treeSize, rootHash });
+    sum.set({ name, treeSize, rootHash });
     const changed = last.changed.find((log) => log.name === name);
     if (changed !== undefined && (changed.treeSize !== treeSize || !equalBytes(changed.rootHash, rootHash))) {
       throw refused(`log ${name} has ${treeSize} entries, but the last commit left it with ${changed.treeSize}`);

@@ -162,7 +162,7 @@ export function checkSum(last: CommitRecord, heads: readonly LogHead[], logCount
   if (last.logCount !== logCount) tell(`${last.logCount} logs`, `${logCount}`);
   const sum = new LogSum();
   for (const head of heads) {
-    sum.add(head);
+    sum.set(head);
     const changed = last.changed.find(({ name }) => name === head.name);
     if (changed === undefined) continue;
     if (changed.treeSize !== head.treeSize) tell(`tree size ${changed.treeSize}`, `${head.treeSize}`, head.name);

@@ -4,7 +4,7 @@
  * These bytes come back from a disk that may lie, so every parser refuses what its encoder would not have written.
  */
 import { decodeFrames } from '../../tree/bundles.ts';
-import { concatBytes, fromBase64, readU16, readU64, toBase64, u64, writeU16 } from '../../tree/bytes.ts';
+import { concatBytes, fromBase64, readU16, readU64, toBase64, u64, writeU16, writeU64 } from '../../tree/bytes.ts';
 import { type Frontier, frontierLength } from '../../tree/frontier.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
 import { encodeChecked, parseChecked } from './checked-json.ts';
@@ -30,15 +30,16 @@ const EDGE_FIXED = 1 + 8 + 8 + HASH_SIZE + 8 + 8;
 
 /** u8 format = 1 ‖ u64 tree size ‖ u64 last receivedAt ‖ root hash ‖ u64 head size ‖ u64 head time ‖ frontier, largest first. */
 export function encodeEdge(edge: Edge): Uint8Array {
-  return concatBytes(
-    Uint8Array.of(EDGE_FORMAT),
-    u64(edge.treeSize),
-    u64(edge.lastReceivedAt),
-    edge.rootHash,
-    u64(edge.head.treeSize),
-    u64(edge.head.time),
-    ...edge.frontier,
-  );
+  const { treeSize, lastReceivedAt, rootHash, head, frontier } = edge;
+  const bytes = new Uint8Array(EDGE_FIXED + frontier.length * HASH_SIZE);
+  bytes[0] = EDGE_FORMAT;
+  writeU64(bytes, 1, treeSize);
+  writeU64(bytes, 9, lastReceivedAt);
+  bytes.set(rootHash, 17);
+  writeU64(bytes, 49, head.treeSize);
+  writeU64(bytes, 57, head.time);
+  for (let i = 0; i < frontier.length; i++) bytes.set(frontier[i] as TreeHash, EDGE_FIXED + i * HASH_SIZE);
+  return bytes;
 }
 
 /** Throws a RangeError on malformed bytes. */
