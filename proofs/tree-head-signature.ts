@@ -20,10 +20,10 @@ export interface TimedTreeHead extends TreeHead {
 }
 
 /** intrinsic hash, ed25519, 64 bytes follow. */
-const PREFIX = Uint8Array.of(0x08, 0x07, 0x00, SIGNATURE_SIZE);
+export const TREE_HEAD_SIGNATURE_PREFIX = Uint8Array.of(0x08, 0x07, 0x00, SIGNATURE_SIZE);
 
 /** Bytes in a tree head signature. */
-export const TREE_HEAD_SIGNATURE_SIZE: number = PREFIX.length + SIGNATURE_SIZE;
+export const TREE_HEAD_SIGNATURE_SIZE: number = TREE_HEAD_SIGNATURE_PREFIX.length + SIGNATURE_SIZE;
 
 /** The 50 bytes that are signed. Throws a RangeError on a number that is not an integer from 0 to 2^53 - 1, or another root length. */
 export function treeHeadMessage({ timestamp, treeSize, rootHash }: TimedTreeHead): Uint8Array {
@@ -34,7 +34,7 @@ export function treeHeadMessage({ timestamp, treeSize, rootHash }: TimedTreeHead
 /** The 68 bytes of a tree head signature; the same head, time and key always give the same ones. Throws NoteError `unknown_algorithm`. */
 export function signTreeHead(head: TimedTreeHead, signer: NoteSigner): Uint8Array {
   checkAlgorithm(signer.verifierKey);
-  return concatBytes(PREFIX, signer.sign(treeHeadMessage(head)));
+  return concatBytes(TREE_HEAD_SIGNATURE_PREFIX, signer.sign(treeHeadMessage(head)));
 }
 
 /**
@@ -43,11 +43,15 @@ export function signTreeHead(head: TimedTreeHead, signer: NoteSigner): Uint8Arra
  */
 export function verifyTreeHeadSignature(signature: Uint8Array, head: TimedTreeHead, key: VerifierKey): void {
   checkAlgorithm(key);
-  if (signature.length < 2 || !equalBytes(signature.subarray(0, 2), PREFIX.subarray(0, 2)))
+  if (signature.length < 2 || !equalBytes(signature.subarray(0, 2), TREE_HEAD_SIGNATURE_PREFIX.subarray(0, 2)))
     throw new NoteError('unknown_algorithm', 'the tree head signature is not one of Ed25519 (08 07)');
   const framed =
-    signature.length === TREE_HEAD_SIGNATURE_SIZE && equalBytes(signature.subarray(0, PREFIX.length), PREFIX);
-  if (!framed || !verifySignature(signature.subarray(PREFIX.length), treeHeadMessage(head), key.publicKey))
+    signature.length === TREE_HEAD_SIGNATURE_SIZE &&
+    equalBytes(signature.subarray(0, TREE_HEAD_SIGNATURE_PREFIX.length), TREE_HEAD_SIGNATURE_PREFIX);
+  if (
+    !framed ||
+    !verifySignature(signature.subarray(TREE_HEAD_SIGNATURE_PREFIX.length), treeHeadMessage(head), key.publicKey)
+  )
     throw new NoteError('invalid_signature', 'the tree head signature is not by the key of the log');
 }
 

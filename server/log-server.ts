@@ -237,7 +237,7 @@ export class LogServer {
   /** Signed heads of a log from a size on, one a size, oldest first. Throws ServerError `damaged`. */
   async heads(log: Log, from: number, limit: number): Promise<Published[]> {
     try {
-      return await listHeads(this.store, log.name, log.signer, from, limit);
+      return await listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
     } catch (error) {
       if (error instanceof ServerError && error.code === 'damaged') this.#observer.onDamage?.(error.message);
       throw error;

@@ -178,7 +178,7 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
-  const log = new Log(definition, { signer, idDigest }, state, await readHead(store, name, signer, state.head));
+  const log = new Log(definition, { signer, idDigest }, state, await readHead(store, name, own, state.head));
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
   const nodes = coveringNodes(0, treeSize);
@@ -206,7 +206,7 @@ async function openTombstone(
 ): Promise<Log> {
   const { name } = definition;
   const edge = await readEdge(store, name);
-  const published = await readHead(store, name, keys.signer, edge.head);
+  const published = await readHead(store, name, keys.signer.verifierKey, edge.head);
   const { treeSize, rootHash } = published;
   if (
     treeSize !== edge.treeSize ||

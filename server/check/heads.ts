@@ -1,11 +1,10 @@
 /** Checks the signed heads of a log: each opens under the log's key, stands under its size, and signs the root that was derived. */
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { openCheckpoint, parseCheckpoint, type TreeHead } from '../../proofs/checkpoint.ts';
-import { formatKeyId, type VerifierKey } from '../../proofs/key.ts';
-import { verifyTreeHeadSignature } from '../../proofs/tree-head-signature.ts';
-import { concatBytes, equalBytes, fromBase64, fromHex, toHex, utf8 } from '../../tree/bytes.ts';
+import type { TreeHead } from '../../proofs/checkpoint.ts';
+import type { VerifierKey } from '../../proofs/key.ts';
+import { equalBytes, toHex } from '../../tree/bytes.ts';
 import { frontierRoot } from '../../tree/frontier.ts';
 import type { TreeHash } from '../../tree/hash.ts';
+import { checkTreeHeadSignature, openOwnCheckpoint } from '../own-signatures.ts';
 import { headKey, headPrefix, refreshKey } from '../storage/keys.ts';
 import { type HeadMark, parseHeadRow } from '../storage/rows.ts';
 import { prefixRange, type Row } from '../storage/store.ts';
@@ -49,7 +48,6 @@ export async function makeHeadsCheck({
 }: HeadsOptions): Promise<HeadsCheck> {
   const { gte, lt } = prefixRange(headPrefix(log), 1);
   const rows = reads.range({ gte, lt }, 256);
-  const signed = fastVerifier(key);
   const tell = (problem: Fault['problem'], rest: Partial<Fault>): void =>
     report(fault('head', problem, { log, ...rest }));
   let pending: PendingHead | undefined;
@@ -96,12 +94,12 @@ export async function makeHeadsCheck({
     const { key: rowKey } = row;
     try {
       const { checkpoint, time, signature } = parseHeadRow(row.value);
-      const head = signed(checkpoint) ?? openCheckpoint(checkpoint, key);
+      const head = openOwnCheckpoint(checkpoint, key);
       if (head.treeSize !== place.treeSize)
         throw new RangeError(`a checkpoint of size ${head.treeSize} under the key of another`);
       if (place.time !== undefined && place.time !== time)
         throw new RangeError(`the time ${time} under the key of another`);
-      if (signature !== undefined) verifyTreeHeadSignature(signature, { ...head, timestamp: time }, key);
+      if (signature !== undefined) checkTreeHeadSignature(signature, { ...head, timestamp: time }, key);
       newest = { treeSize: head.treeSize, time };
       return { treeSize: head.treeSize, rootHash: head.rootHash, row };
     } catch (error) {
@@ -162,35 +160,4 @@ function placeOf(log: string, key: string): Place | undefined {
   return Number.isSafeInteger(treeSize) && (time === undefined || Number.isSafeInteger(time))
     ? { treeSize, time }
     : undefined;
-}
-
-/** Public keys of Ed25519 in DER begin so (RFC 8410). */
-const SPKI = fromHex('302a300506032b6570032100');
-
-/**
- * Opens checkpoints with exactly one signature by OpenSSL, whose rule is the one of proofs/ed25519.ts and which takes a twentieth of
- * the time: logs have many heads. Gives `undefined` for everything else; whatever is wrong with that, `openCheckpoint` says.
- */
-function fastVerifier(key: VerifierKey): (note: string) => TreeHead | undefined {
-  const publicKey: KeyObject = createPublicKey({
-    key: Buffer.from(concatBytes(SPKI, key.publicKey)),
-    format: 'der',
-    type: 'spki',
-  });
-  const prefix = `— ${key.name} `;
-  return (note) => {
-    const end = note.lastIndexOf('\n\n');
-    const line = note.slice(end + 2, -1);
-    if (end < 0 || !line.startsWith(prefix) || line.includes('\n')) return undefined;
-    try {
-      const text = note.slice(0, end + 1);
-      const blob = fromBase64(line.slice(prefix.length));
-      if (blob.length !== 68 || toHex(blob.subarray(0, 4)) !== formatKeyId(key.keyId)) return undefined;
-      if (!verify(null, utf8(text), publicKey, blob.subarray(4))) return undefined;
-      const body = parseCheckpoint(text);
-      return body.origin === key.name && `${note.slice(0, end + 2)}${line}\n` === note ? body : undefined;
-    } catch {
-      return undefined;
-    }
-  };
 }
