@@ -11,10 +11,13 @@ export interface KillRun {
   readonly cycles: number;
   readonly seed: number;
   readonly build?: string;
+  /** Hears after each cycle how many there were. */
+  readonly progress?: (done: number) => void;
 }
 
 export interface KillReport {
   readonly seed: number;
+  /** How many there were: fewer than asked for where it ended at a violation. */
   readonly cycles: number;
   readonly acknowledged: number;
   readonly checkpoints: number;
@@ -24,12 +27,13 @@ export interface KillReport {
   readonly violations: readonly string[];
 }
 
-export async function killRun({ dataDir, cycles, seed, build }: KillRun): Promise<KillReport> {
+export async function killRun({ dataDir, cycles, seed, build, progress }: KillRun): Promise<KillReport> {
   const random = seededRandom(seed);
   const expected = new ExpectedLog();
   const { violations } = expected;
   let adopted = 0;
   let next = 0;
+  let done = 0;
 
   const start = (): Promise<ServerProcess> =>
     ServerProcess.start({
@@ -52,6 +56,7 @@ export async function killRun({ dataDir, cycles, seed, build }: KillRun): Promis
     load.end();
     await server.stop('SIGKILL');
     await load.stop();
+    progress?.(++done);
 
     server = await start();
     if (server.url === '') {
@@ -72,7 +77,7 @@ export async function killRun({ dataDir, cycles, seed, build }: KillRun): Promis
   }
   return {
     seed,
-    cycles,
+    cycles: done,
     acknowledged: expected.acknowledged.size,
     checkpoints: expected.heads.size,
     adopted,

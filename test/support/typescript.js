@@ -1,5 +1,5 @@
 /**
- * Lets Node 20 run the bench's TypeScript as it stands, with the compiler that jest uses: `node --import ./test/bench/typescript.js FILE`.
+ * Lets Node 20 run the TypeScript of bench and fault tests as it stands, with the compiler that jest uses: `node --import ./test/support/typescript.js FILE`.
  * Node loads this file twice: in the main thread it registers itself, in the loader's thread it is the hook.
  */
 import { readFile } from 'node:fs/promises';

@@ -1,0 +1,51 @@
+/** What a harness is given, and what it found out. Each has one kind of fault, a seed that repeats it, and planted bugs that it has to catch. */
+import type { Bug } from '../support/plant.ts';
+
+export interface HarnessRun {
+  /** How many faults to try: cycles, injections, damages, seeds, requests. */
+  readonly count: number;
+  /** The same seed and count try the same faults, as far as the kernel lets them. */
+  readonly seed: number;
+  /** Folder of a build to test instead of the project's own, and with it a bug that was planted there. */
+  readonly build?: string;
+  /** Says how many of them are done, on a terminal. */
+  progress(done: number, text?: string): void;
+}
+
+/** What must never be: `seed` and `count` are those that show it again. */
+export interface Violation {
+  readonly seed: number;
+  readonly text: string;
+}
+
+export interface Outcome {
+  /** How many faults were tried; fewer than asked for where it stopped at a violation. */
+  readonly tried: number;
+  /** Empty is good. */
+  readonly violations: readonly Violation[];
+  /** What was seen, by name: acknowledged entries, refused starts, adopted commits. */
+  readonly seen: Readonly<Record<string, number>>;
+}
+
+export interface Harness {
+  /** Such as `kill`, for the command line and the table in docs/reliability.md. */
+  readonly id: string;
+  /** The fault, in a line. */
+  readonly title: string;
+  /** What has to hold after each of them, in a line. */
+  readonly required: string;
+  /** What one of them is: `cycles`, `injections`. */
+  readonly unit: string;
+  /** How many in the quick and in the full form. */
+  readonly count: { readonly quick: number; readonly full: number };
+  /** Why it cannot run on this machine, or `undefined`. */
+  missing?(): string | undefined;
+  /** Bugs that it has to catch, by name, and how many faults that takes at most. */
+  readonly plants: Readonly<Record<string, Plant>>;
+  run(options: HarnessRun): Promise<Outcome>;
+}
+
+export interface Plant {
+  readonly bugs: readonly Bug[];
+  readonly count: number;
+}

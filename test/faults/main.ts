@@ -1,0 +1,89 @@
+/** `npm run test:faults`: runs harnesses one after the other, and the bugs that they have to catch. Ends with a line that counts them. */
+import { plant } from '../support/plant.ts';
+import { killAll } from '../support/spawn-server.ts';
+import type { Harness, Outcome } from './harness.ts';
+import { allHarnesses } from './harnesses.ts';
+import { readOptions } from './options.ts';
+import { Progress } from './progress.ts';
+import { describe, type Result } from './result.ts';
+
+const {
+  mode,
+  harnesses,
+  seed,
+  count,
+  plant: onlyPlant,
+  plants,
+  json,
+} = readOptions(await allHarnesses(), process.argv.slice(2));
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    await killAll();
+    process.exit(130);
+  });
+}
+
+async function attempt(harness: Harness, faults: number, build?: string): Promise<Outcome> {
+  const progress = new Progress(`${harness.id}${build === undefined ? '' : ' (planted)'}`, faults);
+  try {
+    const { seen, ...rest } = await harness.run({
+      count: faults,
+      seed,
+      progress: (done, text) => progress.say(done, text),
+      ...(build === undefined ? {} : { build }),
+    });
+    return { ...rest, seen };
+  } catch (error) {
+    // A harness that breaks has shown nothing.
+    return { tried: 0, seen: {}, violations: [{ seed, text: `the harness itself failed: ${(error as Error).stack}` }] };
+  } finally {
+    progress.end();
+    await killAll();
+  }
+}
+
+async function tryPlant(harness: Harness, name: string): Promise<Result> {
+  const { bugs, count: faults } = harness.plants[name] as Harness['plants'][string];
+  const { build, remove } = plant(bugs);
+  const began = Date.now();
+  try {
+    const outcome = await attempt(harness, count ?? faults, build);
+    return { harness, plant: name, outcome, seconds: (Date.now() - began) / 1000, mode, seed };
+  } finally {
+    remove();
+  }
+}
+
+async function tryHarness(harness: Harness): Promise<Result> {
+  const began = Date.now();
+  const outcome = await attempt(harness, count ?? harness.count[mode]);
+  return { harness, plant: undefined, outcome, seconds: (Date.now() - began) / 1000, mode, seed };
+}
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+function report(result: Result): void {
+  const { good, text, record } = describe(result);
+  if (good) passed++;
+  else failed++;
+  process.stdout.write(json ? `${JSON.stringify(record)}\n` : `${text}\n`);
+}
+
+for (const harness of harnesses) {
+  const missing = harness.missing?.();
+  if (missing !== undefined) {
+    skipped++;
+    process.stdout.write(
+      json ? `${JSON.stringify({ harness: harness.id, skipped: missing })}\n` : `SKIPPED ${harness.id}: ${missing}\n`,
+    );
+    continue;
+  }
+  if (onlyPlant === undefined) report(await tryHarness(harness));
+  const names = onlyPlant !== undefined ? [onlyPlant] : plants ? Object.keys(harness.plants) : [];
+  for (const name of names) report(await tryPlant(harness, name));
+}
+if (!json) process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+process.exit(failed > 0 ? 1 : 0);
