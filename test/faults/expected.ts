@@ -49,6 +49,17 @@ export class ExpectedLog {
     this.#key = parseVerifierKey(text);
   }
 
+  /** A copy that goes its own way: what is known of a directory that is about to be copied. */
+  copy(): ExpectedLog {
+    const copy = new ExpectedLog();
+    for (const [id, entry] of this.acknowledged) copy.acknowledged.set(id, entry);
+    for (const [id, text] of this.unanswered) copy.unanswered.set(id, text);
+    for (const id of this.notStored) copy.notStored.add(id);
+    for (const [size, root] of this.heads) copy.heads.set(size, root);
+    copy.#key = this.#key;
+    return copy;
+  }
+
   /** Takes note of the newest checkpoint. */
   async see(server: ServerProcess): Promise<{ treeSize: number; root: string }> {
     const reply = await server.fetch('/logs/main/checkpoint');

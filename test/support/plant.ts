@@ -96,3 +96,27 @@ export const EVENTS_NOT_VERIFIED: readonly Bug[] = [
     replacement: 'if (false) {',
   },
 ];
+
+/** Goes on, and acknowledges, although the guard could not be written. */
+export const GUARD_ERROR_IGNORED: readonly Bug[] = [
+  { file: 'server/guard.js', text: "throw this.#fail('write', cause);", replacement: '' },
+];
+
+/** Stops after a failed write without a line that says why. */
+export const STOPPED_WITHOUT_A_WORD: readonly Bug[] = [
+  { file: 'server/process.js', text: 'logger.fatal({ err: error }, deposed ?', replacement: 'void (deposed ?' },
+];
+
+/** Tells the operator that his settings are wrong when the disk is. */
+export const DISK_ERROR_IS_USAGE: readonly Bug[] = [
+  { file: 'server/data-directory.js', text: "'EIO', 'EROFS'].includes(code)", replacement: '].includes(code)' },
+];
+
+/** Does not start on a commit that is durable and was not promised yet. */
+export const TAIL_REFUSED: readonly Bug[] = [
+  {
+    file: 'server/start-rules.js',
+    text: "return { action: 'adopt' };",
+    replacement: "return refuse('there is a commit that nobody promised');",
+  },
+];

@@ -19,6 +19,8 @@ export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Command that runs the server, such as `unshare -n …`; the node command line is appended. */
   readonly wrapper?: readonly string[];
+  /** Milliseconds after which a process that neither listens nor has exited is killed. Default: never. */
+  readonly patience?: number;
 }
 
 export interface Exit {
@@ -52,6 +54,7 @@ export class ServerProcess {
     nodeFlags = [],
     env = {},
     wrapper = [],
+    patience,
   }: SpawnOptions): Promise<ServerProcess> {
     const command = [
       ...wrapper,
@@ -77,7 +80,9 @@ export class ServerProcess {
         }
       });
     });
+    const giveUp = patience === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), patience);
     await Promise.race([listening, server.exited]);
+    clearTimeout(giveUp);
     return server;
   }
 
