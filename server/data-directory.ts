@@ -75,12 +75,16 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   }
 }
 
-/** An error of the operating system while opening, as an exit code: no room or a failing disk is 70, the rest is the operator's to set right. */
+/** What a disk says that fails or is full, or a file that must not grow. */
+const DISK_FAILS = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS']);
+
+/** An error of the operating system while opening, as an exit code: a failing or full disk is 70, the rest is the operator's to set right. */
 function fromSystemError(path: string, error: unknown): unknown {
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (error instanceof ExitError || code === undefined || syscall === undefined) return error;
-  const failed = ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'].includes(code);
-  return new ExitError(failed ? EXIT.failStop : EXIT.usage, `cannot open ${path}: ${message}`, { cause: error });
+  return new ExitError(DISK_FAILS.has(code) ? EXIT.failStop : EXIT.usage, `cannot open ${path}: ${message}`, {
+    cause: error,
+  });
 }
 
 async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory> {

@@ -1,6 +1,6 @@
 /** Files that must be whole or not there at all, whoever else is making them at the same moment. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { inodeOf } from './inode.ts';
 
@@ -18,9 +18,8 @@ export function createWhole(path: string, content: (inode: number) => Uint8Array
   let made = true;
   try {
     try {
-      const bytes = content(inodeOf(fd));
-      const written = writeSync(fd, bytes);
-      if (written !== bytes.length) throw new Error(`wrote ${written} of ${bytes.length} bytes of ${path}`);
+      // Writes on after a short write, until all is written or the system says why not.
+      writeFileSync(fd, content(inodeOf(fd)));
       fsyncSync(fd);
     } finally {
       closeSync(fd);

@@ -129,10 +129,19 @@ function reason(error: unknown): string {
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
-/** What the C library says to ENOSPC, EDQUOT, EROFS and EIO; LevelDB passes on nothing else. */
-const DISK_FAILS = /No space left on device|Disk quota exceeded|Read-only file system|Input\/output error/;
+/** What the C library says to ENOSPC, EDQUOT, EFBIG, EROFS and EIO; LevelDB passes on nothing else. */
+const DISK_FAILS =
+  /No space left on device|Disk quota exceeded|File too large|Read-only file system|Input\/output error/;
 
-/** Opens the database. Throws a StorageError: `locked` if another process has it, `failing` without room, `unreadable` otherwise. */
+/** Whether it comes from the operating system by way of Node, which says more than we could. */
+function isSystemError(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).syscall !== undefined;
+}
+
+/**
+ * Opens the database. Throws a StorageError: `locked` if another process has it, `failing` where the disk fails or is full, `unreadable`
+ * otherwise; and errors of the operating system where our own looks meet them.
+ */
 export async function openLevelStore({
   path,
   createIfMissing,
@@ -151,7 +160,7 @@ export async function openLevelStore({
     await db.open();
     await judge(() => checkTextLog(path), onDamage);
   } catch (error) {
-    if (error instanceof StorageError) {
+    if (error instanceof StorageError || isSystemError(error)) {
       await db.close();
       throw error;
     }

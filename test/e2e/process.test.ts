@@ -121,6 +121,25 @@ describe('the server process', () => {
     expect(stderr).toMatch(/^indelible: cannot open .*main\.js/);
   });
 
+  test.each([
+    ['the guard', 1],
+    ["LevelDB's log file", 16],
+  ])('a file that cannot grow, %s: exit 70 with the reason, and the next start goes on', async (_, limit) => {
+    const { path, remove } = temporaryFolder('limited');
+    const dataDir = join(path, 'data');
+    const wrapper = ['bash', '-c', 'ulimit -f "$0"; exec "$@"', String(limit)];
+    const limited = await ServerProcess.start({ dataDir, wrapper });
+    if (limited.url !== '') {
+      expect((await limited.append({ filler: 'x'.repeat(20_000) })).status).toBe(503);
+    }
+    expect((await limited.exited).code).toBe(70);
+    expect(limited.stderr).toMatch(/EFBIG|File too large/);
+    const free = await ServerProcess.start({ dataDir });
+    expect((await free.append({ after: true })).status).toBe(200);
+    expect((await free.stop()).code).toBe(0);
+    remove();
+  });
+
   test('a master seed that others can read: exit 78', async () => {
     const { path, remove } = temporaryFolder('mode');
     const server = await ServerProcess.start({ dataDir: path });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -84,6 +84,20 @@ describe('LevelDB', () => {
     await store.close();
     rmSync(join(path, 'CURRENT'));
     expect((await failure(openLevelStore({ path, createIfMissing: false }))).code).toBe('unreadable');
+  });
+
+  test('what the system says while it opens is told as it is, and is not damage', async () => {
+    await (await openLevelStore({ path, createIfMissing: true })).close();
+    // LevelDB goes on without its text log where it cannot make one; we read it, because it may say what LevelDB dropped.
+    rmSync(join(path, 'LOG'));
+    rmSync(join(path, 'LOG.old'), { force: true });
+    mkdirSync(join(path, 'LOG'));
+    mkdirSync(join(path, 'LOG.old', 'full'), { recursive: true });
+    const error = await openLevelStore({ path, createIfMissing: false }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'EISDIR', syscall: 'read' });
+    // And it is closed again.
+    rmSync(join(path, 'LOG'), { recursive: true });
+    await (await openLevelStore({ path, createIfMissing: false })).close();
   });
 
   test('every commit is one synchronous batch', async () => {
