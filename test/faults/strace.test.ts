@@ -5,7 +5,7 @@ import { type Call, parseTrace } from './strace.ts';
 import { drawPlan, fileKind } from './syscall-faults.ts';
 
 const TRACE = `10 mkdir("/d/keys", 0700) = 0
-10 openat(AT_FDCWD</d/elsewhere>, "/other/file", O_RDONLY|O_CLOEXEC) = 20</other/file>
+10 openat(AT_FDCWD</w>, "/other/file", O_RDONLY|O_CLOEXEC) = 20</other/file>
 10 openat(AT_FDCWD</w>, "/d/guard.tmp-010000000001", O_WRONLY|O_CREAT|O_EXCL|O_TRUNC|O_CLOEXEC, 0600) = 21</d/guard.tmp-010000000001>
 10 write(21</d/guard.tmp-010000000001>, "indelible gu"..., 16384) = 16384
 10 link("/d/guard.tmp-010000000001", "/d/guard") = 0

@@ -109,7 +109,7 @@ export const STOPPED_WITHOUT_A_WORD: readonly Bug[] = [
 
 /** Tells the operator that his settings are wrong when the disk is. */
 export const DISK_ERROR_IS_USAGE: readonly Bug[] = [
-  { file: 'server/data-directory.js', text: "'EIO', 'EROFS'].includes(code)", replacement: '].includes(code)' },
+  { file: 'server/data-directory.js', text: 'DISK_FAILS.has(code)', replacement: 'false' },
 ];
 
 /** Does not start on a commit that is durable and was not promised yet. */
