@@ -148,7 +148,10 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
         openDerived: () => openDerivedLevel(join(path, 'derived', 'by-hash')),
         paths: { db: dbPath, guard: guardPath },
         writeBufferSize: options.writeBufferSize ?? DEFAULT_WRITE_BUFFER,
-        finish: () => writeFormat(path),
+        finish: () =>
+          writeFormat(path).catch((error: unknown) => {
+            throw fromSystemError(path, error);
+          }),
         close: async () => {
           await store.close();
           guard.close();

@@ -298,6 +298,19 @@ describe('a first start that was interrupted', () => {
     expect(readFileSync(join(path, 'format'), 'utf8')).toBe('2\n');
   });
 
+  test('by a format that cannot be written, which is told as an exit code', async () => {
+    const opened = await openDataDirectory({ path });
+    renameSync(path, `${path}-elsewhere`);
+    await expect(opened.finish()).rejects.toMatchObject({
+      name: 'Error',
+      exitCode: 2,
+      message: /cannot open .*ENOENT/,
+    });
+    renameSync(`${path}-elsewhere`, path);
+    await opened.close();
+    expect(await grow(1)).toBe(1);
+  });
+
   test('a folder db/ with a stranger’s file is not removed', async () => {
     master();
     createGuard(join(path, 'guard'), storeId);
