@@ -14,6 +14,8 @@ export interface Fault {
   /** For people. */
   readonly text: string;
   readonly effect: Effect | 'short';
+  /** When its call is made, if all is as it was recorded. */
+  readonly stage: Stage;
   /** Whether one call fails and no other. */
   readonly single: boolean;
   /** Command to run the server with. */
@@ -104,12 +106,11 @@ export function drawPlan(recordings: Recordings, random: () => number): Plan {
     const effect = pick<Effect | 'short'>(range === undefined ? EFFECTS : [...EFFECTS, 'short'], random);
     const again = random() < SECOND_STARTS ? laterFault(recordings.restart, random) : undefined;
     const more = random();
-    const where = `${scene}, ${stage}: `;
     const fault = ((): Fault => {
-      if (effect === 'short') return shortFault(where, range as Range, random);
-      if (effect !== 'kill' && more < REPEATS) return repeatedFault(where, place, effect);
-      if (effect !== 'kill' && more < REPEATS + BROKEN_DISKS) return diskFault(where, place, calls, effect);
-      return oneFault(where, place, effect);
+      if (effect === 'short') return shortFault(scene, stage, range as Range, random);
+      if (effect !== 'kill' && more < REPEATS) return repeatedFault(scene, place, effect);
+      if (effect !== 'kill' && more < REPEATS + BROKEN_DISKS) return diskFault(scene, place, calls, effect);
+      return oneFault(scene, place, effect);
     })();
     return { scene, fault, ending, again };
   }
@@ -130,29 +131,29 @@ function inside(dataDir: string, files: readonly string[]): string[] {
   return files.map((file) => join(dataDir, file));
 }
 
-function oneFault(where: string, place: Place, effect: Effect): Fault {
+function oneFault(scene: Scene, place: Place, effect: Effect): Fault {
   const { call, file, nth } = place;
   return {
-    text: `${where}${effect} at ${nameOf(place)}`,
-    ...{ effect, single: true },
+    text: `${scene}, ${call.stage}: ${effect} at ${nameOf(place)}`,
+    ...{ effect, stage: call.stage, single: true },
     wrapper: (output, dataDir) =>
       injector(output, inside(dataDir, [file]), [{ name: call.name, effect, when: String(nth) }]),
   };
 }
 
 /** Whoever tries again fails again. */
-function repeatedFault(where: string, place: Place, effect: Effect): Fault {
+function repeatedFault(scene: Scene, place: Place, effect: Effect): Fault {
   const { call, file, nth } = place;
   return {
-    text: `${where}${effect} at ${nameOf(place)} and at all later ones`,
-    ...{ effect, single: false },
+    text: `${scene}, ${call.stage}: ${effect} at ${nameOf(place)} and at all later ones`,
+    ...{ effect, stage: call.stage, single: false },
     wrapper: (output, dataDir) =>
       injector(output, inside(dataDir, [file]), [{ name: call.name, effect, when: `${nth}+` }]),
   };
 }
 
 /** From that call on, nothing can be written any more in its thread. */
-function diskFault(where: string, place: Place, calls: readonly Call[], effect: Effect): Fault {
+function diskFault(scene: Scene, place: Place, calls: readonly Call[], effect: Effect): Fault {
   const { call, before } = place;
   const names = [...new Set(calls.map(({ name }) => name))];
   const injections = names.map((name): Injection => {
@@ -161,18 +162,18 @@ function diskFault(where: string, place: Place, calls: readonly Call[], effect: 
   });
   const files = [...new Set(calls.flatMap((each) => each.files))];
   return {
-    text: `${where}${effect} at everything from ${nameOf(place)} on`,
-    ...{ effect, single: false },
+    text: `${scene}, ${call.stage}: ${effect} at everything from ${nameOf(place)} on`,
+    ...{ effect, stage: call.stage, single: false },
     wrapper: (output, dataDir) => injector(output, inside(dataDir, files), injections),
   };
 }
 
 /** No file can grow beyond so many bytes: that write is short, and all that follows fails. */
-function shortFault(where: string, { offset, size }: Range, random: () => number): Fault {
+function shortFault(scene: Scene, stage: Stage, { offset, size }: Range, random: () => number): Fault {
   const limit = offset + Math.floor(random() * size);
   return {
-    text: `${where}a short write at byte ${limit} of a file, and none beyond it`,
-    ...{ effect: 'short', single: false },
+    text: `${scene}, ${stage}: a short write at byte ${limit} of a file, and none beyond it`,
+    ...{ effect: 'short', stage, single: false },
     wrapper: (output) => limiter(output, limit),
   };
 }
@@ -189,8 +190,7 @@ function laterFault(calls: readonly Call[], random: () => number): Fault {
   const injections = [{ name: call.name, effect, when: String(nth) }];
   return {
     text: `the start after it: ${effect} at ${call.name} ${nth}`,
-    effect,
-    single: true,
+    ...{ effect, stage: 'start', single: true },
     wrapper: (output, dataDir) => injector(output, inside(dataDir, pathsAhead(dataDir)), injections),
   };
 }

@@ -23,8 +23,9 @@ const SCENE_FLAGS: Readonly<Record<Scene, readonly string[]>> = {
   'first start': FLAGS,
   restart: [...FLAGS, '--guard-inode', 'off'],
 };
-/** Commits of a server with a fault, and of the one that made the base directory: three write buffers. */
+/** Commits of a server with a fault, of one that has its fault while it starts, and of the one that made the base directory: three write buffers. */
 const COMMITS: Readonly<Record<Scene, number>> = { 'first start': 12, restart: 24 };
+const FEW_COMMITS = 6;
 const BASE_COMMITS = 90;
 /** A server that neither answers nor exits for so long, in milliseconds, does not do what it must. */
 const PATIENCE = 20_000;
@@ -190,7 +191,8 @@ async function endure(fault: Fault, { options, path, promises, plan, start }: En
   const violations: string[] = [];
   let asked: NodeJS.Signals | undefined;
   if (server.url !== '') {
-    const all = await within(promises.work(server, `work-${start}`, COMMITS[plan.scene]), PATIENCE);
+    const commits = fault.stage === 'start' ? FEW_COMMITS : COMMITS[plan.scene];
+    const all = await within(promises.work(server, `work-${start}`, commits), PATIENCE);
     if (all === undefined) violations.push('the server neither answers nor exits');
     if (all === false) await within(server.exited, LAST_WORDS);
     if (!isGone(server)) asked = all === undefined ? 'SIGKILL' : plan.ending;
@@ -237,7 +239,7 @@ interface Finished {
 
 /** What docs/operations.md promises of a write that fails: exit code 70, and a line that says why. */
 function judgeExit({ effect, single }: Fault, { exit, asked, failed, stderr, listened }: Finished): string | undefined {
-  const how = `exit code ${exit.code}, signal ${exit.signal}: ${stderr.trim().slice(-600)}`;
+  const how = `exit code ${exit.code}, signal ${exit.signal}: ${stderr.trim().slice(0, 600)}`;
   if (exit.signal !== null) {
     return exit.signal === 'SIGKILL' && (asked === 'SIGKILL' || effect === 'kill') ? undefined : `ended by ${how}`;
   }
