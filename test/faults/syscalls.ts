@@ -33,7 +33,7 @@ const PATIENCE = 20_000;
 const LAST_WORDS = 1000;
 /** How many at a time. */
 const WORKERS = 2;
-/** Violations that are waited for: one may be an accident of the harness, and more say more. */
+/** Violations after which it ends: the first one is enough for a planted bug, and some more help to find the cause of one that is not. */
 const ENOUGH = 3;
 /** Faults that are drawn for one that is reached, at most. */
 const MOST_DRAWN = 2;
@@ -67,11 +67,9 @@ interface Trial {
 export async function syscallRun({ count, seed, build, progress }: HarnessRun): Promise<Outcome> {
   const { path, remove } = temporaryFolder('syscalls-base');
   try {
-    const base = await makeBase(join(path, 'data'), build);
-    const recordings = {
-      'first start': await record('first start', base, build),
-      restart: await record('restart', base, build),
-    };
+    // Always by the project's own build: a planted bug is to be met in the trials.
+    const base = await makeBase(join(path, 'data'));
+    const recordings = { 'first start': await record('first start', base), restart: await record('restart', base) };
     return await manyTrials({ build, base, recordings }, { count, seed, progress });
   } finally {
     remove();
@@ -82,11 +80,12 @@ async function manyTrials(setting: Setting, { count, seed, progress }: HarnessRu
   const seen = new Map<string, number>();
   const add = (name: string, more = 1): void => void seen.set(name, (seen.get(name) ?? 0) + more);
   const violations: Violation[] = [];
+  const enough = setting.build === undefined ? ENOUGH : 1;
   let drawn = 0;
   let tried = 0;
   let underWay = 0;
   const work = async (): Promise<void> => {
-    while (tried + underWay < count && drawn < count * MOST_DRAWN && violations.length < ENOUGH) {
+    while (tried + underWay < count && drawn < count * MOST_DRAWN && violations.length < enough) {
       const own = seed + 1000 * drawn++;
       underWay++;
       const { plan, ended, acknowledged, adopted, violations: found } = await trial(setting, seededRandom(own));
@@ -112,9 +111,9 @@ function titleOf({ fault, ending, again }: Plan): string {
 }
 
 /** A directory that was in use: tables, a log file that a kill left, keys, heads. */
-async function makeBase(path: string, build: string | undefined): Promise<Base> {
+async function makeBase(path: string): Promise<Base> {
   const promises = new Promises();
-  const server = await ServerProcess.start({ dataDir: path, flags: FLAGS, ...(build === undefined ? {} : { build }) });
+  const server = await ServerProcess.start({ dataDir: path, flags: FLAGS });
   const all = await promises.work(server, 'base', BASE_COMMITS);
   await server.stop('SIGKILL');
   if (!all) throw new Error(`the base directory could not be made: ${server.stderr}`);
@@ -122,7 +121,7 @@ async function makeBase(path: string, build: string | undefined): Promise<Base> 
 }
 
 /** What a server without a fault does in that scene. */
-async function record(scene: Scene, base: Base, build: string | undefined): Promise<Call[]> {
+async function record(scene: Scene, base: Base): Promise<Call[]> {
   const { path, remove } = temporaryFolder('syscalls-recorded');
   try {
     const dataDir = join(path, 'data');
@@ -133,7 +132,6 @@ async function record(scene: Scene, base: Base, build: string | undefined): Prom
       dataDir,
       flags: SCENE_FLAGS[scene],
       ...{ env: tracedEnv(1), nodeFlags: TRACED_NODE_FLAGS, wrapper: recorder(output) },
-      ...(build === undefined ? {} : { build }),
     });
     const all = await promises.work(server, 'work', COMMITS[scene]);
     const { code } = await server.stop('SIGTERM');
@@ -239,7 +237,7 @@ interface Finished {
 
 /** What docs/operations.md promises of a write that fails: exit code 70, and a line that says why. */
 function judgeExit({ effect, single }: Fault, { exit, asked, failed, stderr, listened }: Finished): string | undefined {
-  const how = `exit code ${exit.code}, signal ${exit.signal}: ${stderr.trim().slice(0, 600)}`;
+  const how = `exit code ${exit.code}, signal ${exit.signal}: ${told(stderr)}`;
   if (exit.signal !== null) {
     return exit.signal === 'SIGKILL' && (asked === 'SIGKILL' || effect === 'kill') ? undefined : `ended by ${how}`;
   }
@@ -252,6 +250,13 @@ function judgeExit({ effect, single }: Fault, { exit, asked, failed, stderr, lis
   if (reason === null) return `no reason is given, ${how}`;
   const text = single ? ERROR_TEXTS[effect] : undefined;
   return text === undefined || text.test(reason[0]) ? undefined : `the reason does not name ${effect}, ${how}`;
+}
+
+/** What a server said of its end, without what it says on a first start. */
+function told(stderr: string): string {
+  const lines = stderr.split('\n');
+  const own = lines.filter((line) => /^(?:\{|indelible: )/.test(line));
+  return (own.length > 0 ? own : lines).join('\n').trim().slice(0, 600);
 }
 
 interface Clean {
@@ -267,12 +272,12 @@ async function startClean(options: Endured['options'], promises: Promises): Prom
   const adopted = server.stderr.includes('adopted one commit');
   if (server.url === '') {
     const { code, signal } = await server.exited;
-    return { adopted, violations: [`a clean start gave ${code ?? signal}: ${server.stderr.trim()}`] };
+    return { adopted, violations: [`a clean start gave ${code ?? signal}: ${told(server.stderr)}`] };
   }
   const checked = await within(
     promises.check(server).then(
       () => 'checked',
-      (error) => `a clean start broke: ${(error as Error).stack} ${server.stderr.trim()}`,
+      (error) => `a clean start broke: ${(error as Error).stack} ${told(server.stderr)}`,
     ),
     2 * PATIENCE,
   );
@@ -281,7 +286,7 @@ async function startClean(options: Endured['options'], promises: Promises): Prom
   const exit = await within(server.stop('SIGTERM'), PATIENCE);
   if (exit === undefined) await server.stop('SIGKILL');
   if (exit?.code !== 0)
-    violations.push(`a clean start ended with ${exit?.code ?? exit?.signal}: ${server.stderr.trim()}`);
+    violations.push(`a clean start ended with ${exit?.code ?? exit?.signal}: ${told(server.stderr)}`);
   if (violations.length === 0) violations.push(...(await fsck(options.dataDir)));
   return { adopted, violations };
 }

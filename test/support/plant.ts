@@ -97,6 +97,15 @@ export const EVENTS_NOT_VERIFIED: readonly Bug[] = [
   },
 ];
 
+/** Acknowledges a commit that failed, and goes on. */
+export const COMMIT_ERROR_IGNORED: readonly Bug[] = [
+  {
+    file: 'server/committer.js',
+    text: 'await this.#store.commit(writes);',
+    replacement: 'await this.#store.commit(writes).catch(() => { });',
+  },
+];
+
 /** Goes on, and acknowledges, although the guard could not be written. */
 export const GUARD_ERROR_IGNORED: readonly Bug[] = [
   { file: 'server/guard.js', text: "throw this.#fail('write', cause);", replacement: '' },

@@ -1,6 +1,6 @@
 /** Every kind of call that changes a file, failing once or for good, under a real server. */
 import {
-  ACKNOWLEDGED_TOO_EARLY,
+  COMMIT_ERROR_IGNORED,
   DISK_ERROR_IS_USAGE,
   FAILURE_FORGOTTEN,
   GUARD_ERROR_IGNORED,
@@ -21,7 +21,7 @@ export const harness: Harness = {
   missing: straceMissing,
   plants: {
     'failure-forgotten': { bugs: FAILURE_FORGOTTEN, count: 60 },
-    'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 60 },
+    'commit-error-ignored': { bugs: COMMIT_ERROR_IGNORED, count: 60 },
     'guard-error-ignored': { bugs: GUARD_ERROR_IGNORED, count: 200 },
     'stopped-without-a-word': { bugs: STOPPED_WITHOUT_A_WORD, count: 60 },
     'disk-error-is-usage': { bugs: DISK_ERROR_IS_USAGE, count: 60 },
