@@ -116,6 +116,15 @@ export const STOPPED_WITHOUT_A_WORD: readonly Bug[] = [
   { file: 'server/process.js', text: 'logger.fatal({ err: error }, deposed ?', replacement: 'void (deposed ?' },
 ];
 
+/** Refuses everything after a failed write, and stays. */
+export const STOP_FORGOTTEN: readonly Bug[] = [
+  {
+    file: 'server/process.js',
+    text: 'setTimeout(() => finish(exitCode), deposed ? 0 : LAST_WORDS);',
+    replacement: '',
+  },
+];
+
 /** Tells the operator that his settings are wrong when the disk is. */
 export const DISK_ERROR_IS_USAGE: readonly Bug[] = [
   { file: 'server/data-directory.js', text: 'DISK_FAILS.has(code)', replacement: 'false' },

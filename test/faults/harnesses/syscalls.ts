@@ -4,6 +4,7 @@ import {
   DISK_ERROR_IS_USAGE,
   FAILURE_FORGOTTEN,
   GUARD_ERROR_IGNORED,
+  STOP_FORGOTTEN,
   STOPPED_WITHOUT_A_WORD,
   TAIL_REFUSED,
 } from '../../support/plant.ts';
@@ -22,10 +23,11 @@ export const harness: Harness = {
   plants: {
     'failure-forgotten': { bugs: FAILURE_FORGOTTEN, count: 60 },
     'commit-error-ignored': { bugs: COMMIT_ERROR_IGNORED, count: 60 },
-    'guard-error-ignored': { bugs: GUARD_ERROR_IGNORED, count: 200 },
+    'guard-error-ignored': { bugs: GUARD_ERROR_IGNORED, count: 120 },
     'stopped-without-a-word': { bugs: STOPPED_WITHOUT_A_WORD, count: 60 },
+    'stop-forgotten': { bugs: STOP_FORGOTTEN, count: 60 },
     'disk-error-is-usage': { bugs: DISK_ERROR_IS_USAGE, count: 60 },
-    'tail-refused': { bugs: TAIL_REFUSED, count: 200 },
+    'tail-refused': { bugs: TAIL_REFUSED, count: 120 },
   },
   run: syscallRun,
 };
