@@ -7,12 +7,12 @@
  * nothing written.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { createWhole, syncDirectory, syncFilesIn } from './files.ts';
+import { createWhole, makeDirectory, syncDirectory, syncFilesIn } from './files.ts';
 import { createGuard, type GuardContent, GuardError, GuardFile } from './guard.ts';
 import { lockPath } from './lock.ts';
 import { readChain } from './recovery.ts';
@@ -95,7 +95,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
   if (options.create === false && !(before.guard && before.db)) {
     throw new ExitError(EXIT.usage, `${path} is not a data directory with a guard and a database`);
   }
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeDirectory(path, 0o700);
 
   const unlock = [await lockPath(path)];
   try {
@@ -267,7 +267,7 @@ async function openNewStore(
 
 async function openStore(path: string, create: boolean, { writeBufferSize }: DataDirectoryOptions): Promise<Store> {
   try {
-    if (create) await mkdir(path, { recursive: true, mode: 0o700 });
+    if (create) makeDirectory(path, 0o700);
     return await openLevelStore({
       path,
       createIfMissing: create,

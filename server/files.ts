@@ -1,6 +1,17 @@
 /** Files that must be whole or not there at all, whoever else is making them at the same moment. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { inodeOf } from './inode.ts';
 
@@ -52,6 +63,28 @@ function link(temporary: string, path: string): boolean {
 export function syncFilesIn(path: string, locked: string): void {
   for (const name of readdirSync(path)) if (name !== locked) syncDirectory(join(path, name));
   syncDirectory(path);
+}
+
+/**
+ * Makes a directory, and those above it that are missing, unless it is there. As Node's `recursive`, which says ENOENT where a disk fails
+ * (EIO, EROFS): whoever starts a server then looks in the wrong place.
+ */
+export function makeDirectory(path: string, mode: number): void {
+  try {
+    makeOneDirectory(path, mode);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    makeDirectory(dirname(path), mode);
+    makeOneDirectory(path, mode);
+  }
+}
+
+function makeOneDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+  }
 }
 
 /** Makes the names in a directory durable; given a file, its content. */

@@ -10,24 +10,13 @@
  *   3     identity   "indelible inode 1" ‖ store id (32) ‖ u64 inode of this very file        written at init and adoption
  */
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fdatasync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  type Stats,
-  statSync,
-  write,
-} from 'node:fs';
+import { closeSync, constants, fdatasync, fstatSync, openSync, readSync, type Stats, statSync, write } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { sha256 } from '#sha256';
 import { LogError } from '../proofs/error.ts';
 import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
-import { createWhole } from './files.ts';
+import { createWhole, makeDirectory } from './files.ts';
 import { inodeOf } from './inode.ts';
 
 const BLOCK = 4096;
@@ -102,7 +91,7 @@ function identityBlock(storeId: Uint8Array, inode: number): Uint8Array {
  * Crash here: either no guard, and the next start is a first start again, or a whole one.
  */
 export function createGuard(path: string, storeId: Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectory(dirname(path), 0o777);
   const zero = { n: 0, recordHash: new Uint8Array(32) };
   createWhole(path, (inode) =>
     concatBytes(

@@ -5,12 +5,12 @@
  * directory under an old seed from signing a second tree in an old log's name.
  */
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { NoteSigner } from '../proofs/key.ts';
 import { fromHex, toHex, utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { createWhole } from './files.ts';
+import { createWhole, makeDirectory } from './files.ts';
 import { opensslSigner } from './openssl-signer.ts';
 
 const SEED_SIZE = 32;
@@ -55,14 +55,14 @@ export function hideSecrets(text: string): string {
 
 /** Makes a master seed in a file of its own, unless there is one; returns the one that is there then. */
 export function createMasterFile(path: string): Uint8Array {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(path), 0o700);
   createWhole(path, () => utf8(`${toHex(randomBytes(SEED_SIZE))}\n`));
   return readMasterFile(path);
 }
 
 /** Makes a directory that only its owner can enter. */
 export function makePrivateDirectory(path: string): void {
-  if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeDirectory(path, 0o700);
   chmodSync(path, 0o700);
 }
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { injector, straceMissing } from '../faults/strace.ts';
 import { ADMIN_KEY, BUILD, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 
 let firstStart: ChildProcess | undefined;
@@ -139,6 +140,24 @@ describe('the server process', () => {
     expect((await free.stop()).code).toBe(0);
     remove();
   });
+
+  const testTraced = straceMissing() === undefined && process.arch === 'x64' ? test : test.skip;
+  testTraced.each(['', 'keys', 'db'])(
+    'a directory that the disk cannot make, "%s": exit 70 with the reason',
+    async (name) => {
+      const { path, remove } = temporaryFolder('no-directory');
+      const dataDir = join(path, 'data');
+      const wrapper = injector(
+        join(path, 'trace'),
+        [join(dataDir, name)],
+        [{ name: 'mkdir', effect: 'EIO', when: '1' }],
+      );
+      const failing = await ServerProcess.start({ dataDir, wrapper });
+      expect((await failing.exited).code).toBe(70);
+      expect(failing.stderr).toContain('EIO');
+      remove();
+    },
+  );
 
   test('a master seed that others can read: exit 78', async () => {
     const { path, remove } = temporaryFolder('mode');
