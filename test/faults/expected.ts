@@ -49,15 +49,20 @@ export class ExpectedLog {
     this.#key = parseVerifierKey(text);
   }
 
-  /** A copy that goes its own way: what is known of a directory that is about to be copied. */
-  copy(): ExpectedLog {
-    const copy = new ExpectedLog();
-    for (const [id, entry] of this.acknowledged) copy.acknowledged.set(id, entry);
-    for (const [id, text] of this.unanswered) copy.unanswered.set(id, text);
-    for (const id of this.notStored) copy.notStored.add(id);
-    for (const [size, root] of this.heads) copy.heads.set(size, root);
-    copy.#key = this.#key;
-    return copy;
+  /** Whether the verifier key is known: somebody has seen this log. */
+  get met(): boolean {
+    return this.#key !== undefined;
+  }
+
+  /** What is known at this moment, for a copy of the log that is made now: it does not hear of what comes later. */
+  fork(): ExpectedLog {
+    const fork = new ExpectedLog();
+    fork.#key = this.#key;
+    for (const [id, entry] of this.acknowledged) fork.acknowledged.set(id, entry);
+    for (const [id, text] of this.unanswered) fork.unanswered.set(id, text);
+    for (const id of this.notStored) fork.notStored.add(id);
+    for (const [size, root] of this.heads) fork.heads.set(size, root);
+    return fork;
   }
 
   /** Takes note of the newest checkpoint. */
@@ -127,10 +132,15 @@ export class ExpectedLog {
     const deadline = Date.now() + HEAD_TIME;
     let needed = 0;
     for (const { leafIndex } of this.acknowledged.values()) needed = Math.max(needed, leafIndex + 1);
+    // A head that was shown must have a newer one after it, even where nobody waited for its entries.
+    let shown = 0;
+    for (const size of this.heads.keys()) shown = Math.max(shown, size);
     let head = await this.see(server);
     while (head.treeSize < needed && Date.now() < deadline) head = await this.see(server);
     if (head.treeSize < needed)
       violations.push(`the newest head has ${head.treeSize} leaves, ${needed} were acknowledged`);
+    if (head.treeSize < shown)
+      violations.push(`the newest head has ${head.treeSize} leaves, one of ${shown} was shown`);
 
     const hashes: string[] = [];
     const frontier: TreeHash[] = [];
