@@ -50,8 +50,8 @@ const SIZE = 128;
 const SESSIONS = 2;
 /** Cuts under one server: while it makes its data directory, while it recovers, and under load. */
 const CUTS = { 'first start': 4, restart: 2, load: 2 };
-/** Most writes and flushes from one cut at a start to the next; a first start makes some 150. */
-const START_GAP = 60;
+/** Most writes and flushes from one cut at a start to the next; a first start makes some 70. */
+const START_GAP = 36;
 /** The same under load. */
 const LOAD_GAP = 24;
 /** Longest pause before a cut under load, in milliseconds. */

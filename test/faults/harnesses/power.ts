@@ -19,11 +19,11 @@ const GUARD_NOT_SYNCED: Bug = {
   replacement: 'constants.O_RDWR',
 };
 
-/** A new database of which LevelDB syncs the log file only. */
-const NEW_DATABASE_NOT_SYNCED: Bug = {
-  file: 'server/data-directory.js',
-  text: "syncFilesIn(path, 'LOCK');",
-  replacement: '',
+/** A promise that the database does not hold yet. */
+const PROMISED_FIRST: Bug = {
+  file: 'server/committer.js',
+  text: 'await this.#store.commit(writes);\n        await this.#guard.promise({ n, recordHash });',
+  replacement: 'await this.#guard.promise({ n, recordHash });\n        await this.#store.commit(writes);',
 };
 
 /** Guard, master seed and format under their names before they are on the disk. */
@@ -45,7 +45,7 @@ export const harness: Harness = {
     'batch-not-synced': { bugs: [BATCH_NOT_SYNCED], count: 20 },
     'guard-not-synced': { bugs: [GUARD_NOT_SYNCED], count: 20 },
     'nothing-synced': { bugs: [BATCH_NOT_SYNCED, GUARD_NOT_SYNCED], count: 20 },
-    'new-database-not-synced': { bugs: [NEW_DATABASE_NOT_SYNCED], count: 20 },
+    'promised-first': { bugs: [PROMISED_FIRST], count: 20 },
     'new-files-not-synced': { bugs: [NEW_FILES_NOT_SYNCED], count: 20 },
     'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20 },
   },
