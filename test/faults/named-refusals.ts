@@ -15,7 +15,8 @@ export function namedRefusals(): (message: string) => string | undefined {
   const reasons = section
     .split('\n')
     .filter((line) => line.startsWith('| ') && !line.startsWith('| Message says'))
-    .map((line) => (line.slice(2).split(' | ')[0] as string).trim());
+    .flatMap((line) => (line.slice(2).split(' | ')[0] as string).split(';'))
+    .map((reason) => reason.trim());
   if (reasons.length < 5) throw new Error('the table of refusals is not where it was in docs/operations.md');
   const patterns = reasons.map((reason) => ({ reason, pattern: patternOf(reason) }));
   return (message) => patterns.find(({ pattern }) => pattern.test(message))?.reason;
