@@ -1,6 +1,6 @@
 /**
  * The reasons for which a server refuses to start (78), as docs/operations.md names them: an operator must find there what he reads. The
- * first column of the table is the text of the message, with an ellipsis for what differs.
+ * first column of the table is the text of the message, with an ellipsis for what differs; several are parted by semicolons.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
