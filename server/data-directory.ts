@@ -13,7 +13,7 @@ import { dirname, join, resolve } from 'node:path';
 import { utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { createWhole, makeDirectory, syncDirectory, syncFilesIn } from './files.ts';
-import { createGuard, type GuardContent, GuardError, GuardFile } from './guard.ts';
+import { createGuard, type GuardContent, GuardError, GuardFile, lastPromised } from './guard.ts';
 import { lockPath } from './lock.ts';
 import { readChain } from './recovery.ts';
 import { createMasterFile, makePrivateDirectory, readMasterFile } from './secrets.ts';
@@ -136,7 +136,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
       watch(path);
       const { store, firstStart } = isUntouched(content)
         ? await openNewStore(dbPath, content.storeId, options)
-        : { store: await openStore(dbPath, false, options), firstStart: false };
+        : { store: await openStore(dbPath, false, options, lastPromised(content)), firstStart: false };
       watch(dbPath);
       return {
         firstStart,
@@ -265,13 +265,19 @@ async function openNewStore(
   return { store, firstStart: true };
 }
 
-async function openStore(path: string, create: boolean, { writeBufferSize }: DataDirectoryOptions): Promise<Store> {
+async function openStore(
+  path: string,
+  create: boolean,
+  { writeBufferSize }: DataDirectoryOptions,
+  promised?: number,
+): Promise<Store> {
   try {
     if (create) makeDirectory(path, 0o700);
     return await openLevelStore({
       path,
       createIfMissing: create,
       ...(writeBufferSize === undefined ? {} : { writeBufferSize }),
+      ...(promised === undefined ? {} : { promised }),
     });
   } catch (error) {
     if (error instanceof StorageError) {

@@ -8,7 +8,7 @@ import { FaultList, fault, type Report } from './check/fault.ts';
 import { checkStore, type StoreCheck } from './check/store-check.ts';
 import { inspect, isUntouched } from './data-directory.ts';
 import { EXIT, ExitError } from './errors.ts';
-import { type GuardContent, GuardError, readGuard } from './guard.ts';
+import { type GuardContent, GuardError, lastPromised, readGuard } from './guard.ts';
 import { lockPath } from './lock.ts';
 import { type KeyRing, makeKeyRing, readMasterFile } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
@@ -68,7 +68,8 @@ export async function checkDataDirectory(options: FsckOptions): Promise<FsckRepo
       notes.push('a first start was interrupted before its first commit: there is nothing to check yet');
       return { faults, notes, logs: [], commit: 0 };
     }
-    const checked = await withDatabase(join(path, 'db'), faults, async (store, report) => {
+    const promised = guard === undefined ? undefined : lastPromised(guard);
+    const checked = await withDatabase(join(path, 'db'), promised, faults, async (store, report) => {
       const storeId = guard?.storeId ?? (await storedId(store));
       const keys = keysOf(path, storeId, options.masterSeed, faults);
       return await checkStore({ ...options, store, storeId, keys, report, pace: politely() });
@@ -118,6 +119,7 @@ function judge(
 /** Opens a view of the database, so that nothing in the folder itself changes. What is told names the real files. */
 async function withDatabase<T>(
   path: string,
+  promised: number | undefined,
   faults: FaultList,
   use: (store: ReadOnlyStore, report: Report) => Promise<T>,
 ): Promise<T> {
@@ -132,6 +134,7 @@ async function withDatabase<T>(
       store = await openLevelStore({
         path: view.path,
         createIfMissing: false,
+        ...(promised === undefined ? {} : { promised }),
         onDamage: ({ message }) => report(fault('database', 'malformed', { stored: message })),
       });
     } catch (error) {

@@ -56,6 +56,11 @@ export interface GuardContent {
   readonly inode: number | undefined;
 }
 
+/** The commit that was promised last; `undefined` where a slot is torn, and with it perhaps that promise. */
+export function lastPromised({ slots: [a, b] }: GuardContent): number | undefined {
+  return a === undefined || b === undefined ? undefined : Math.max(a.n, b.n);
+}
+
 function sealBlock(content: Uint8Array): Uint8Array {
   const block = new Uint8Array(BLOCK);
   block.set(content);

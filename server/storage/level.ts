@@ -6,10 +6,12 @@
  * as an argument. A commit is one chained batch with `sync: true`: a later sync does not cover an earlier log file, and an
  * array batch costs five to seven times the CPU of a chained one.
  */
+import { truncateSync } from 'node:fs';
 import { Level } from 'level';
+import { syncDirectory } from '../files.ts';
 import { type Range, type ReadOnlyStore, type Row, StorageError, type Store, type Write } from './store.ts';
 import { checkTables } from './table-scan.ts';
-import { checkLogFiles, checkTextLog } from './wal-scan.ts';
+import { type BrokenTail, checkLogFiles, checkTextLog } from './wal-scan.ts';
 
 export interface LevelOptions {
   /** Folder of the database. */
@@ -18,6 +20,11 @@ export interface LevelOptions {
   readonly createIfMissing: boolean;
   /** Bytes of LevelDB's write buffer; small ones make flush and compaction frequent, which tests want. Default 12 MiB. */
   readonly writeBufferSize?: number;
+  /**
+   * Number of the commit that was promised last: what follows it in the log files was never acknowledged. A broken rest is
+   * cut off there; without this it counts as damage.
+   */
+  readonly promised?: number;
   /** Hears of damage that was found in LevelDB's log files and noticed by LevelDB; without it, damage is an error. */
   readonly onDamage?: (error: StorageError) => void;
 }
@@ -115,13 +122,20 @@ class LevelStore implements Store {
 }
 
 /** Runs a check whose StorageError may have somebody to hear it. */
-async function judge(check: () => void | Promise<void>, onDamage: LevelOptions['onDamage']): Promise<void> {
+async function judge<T>(check: () => T | Promise<T>, onDamage: LevelOptions['onDamage']): Promise<T | undefined> {
   try {
-    await check();
+    return await check();
   } catch (error) {
     if (onDamage === undefined || !(error instanceof StorageError)) throw error;
     onDamage(error);
+    return undefined;
   }
+}
+
+/** Crash here: the tail is there or gone, and the next start does the same. */
+function cutOff({ file, offset }: BrokenTail): void {
+  truncateSync(file, offset);
+  syncDirectory(file);
 }
 
 function reason(error: unknown): string {
@@ -146,10 +160,12 @@ export async function openLevelStore({
   path,
   createIfMissing,
   writeBufferSize,
+  promised,
   onDamage,
 }: LevelOptions): Promise<Store> {
-  await judge(() => checkLogFiles(path), onDamage);
+  const tail = await judge(() => checkLogFiles(path, promised), onDamage);
   await judge(() => checkTables(path), onDamage);
+  if (tail !== undefined) cutOff(tail);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',

@@ -5,18 +5,31 @@
  * flipped bit drops whole commits, and nobody is told (docs/design.md). So every `*.log` that LevelDB would read is read here
  * first. Whatever is not a whole record with the right checksum is damage, but for one thing: a torn record at the very end of the
  * newest file is what a crash leaves behind, and was never acknowledged.
+ *
+ * A power cut can leave more than that: of a record that was being written, some sectors are on the disk and others are not, under
+ * a length that is. By itself this looks like any other damage. But whoever knows which commit was promised last knows that nothing after
+ * that commit was ever acknowledged, and then it is torn, too. (Seen: a compaction syncs the length of the log file just then.)
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { COMMIT_PREFIX, numberInKey } from './keys.ts';
 import { scanLog } from './log-format.ts';
-import { readManifest } from './manifest.ts';
+import { Reader, readManifest } from './manifest.ts';
 import { StorageError } from './store.ts';
+
+/** What is left of a record that was being written and that LevelDB must not see: it would tell of damage. */
+export interface BrokenTail {
+  readonly file: string;
+  /** Byte from which on nothing counts. */
+  readonly offset: number;
+}
 
 /**
  * Reads the log files of a database that is not open. Those below the number that the MANIFEST names are left-overs that LevelDB
- * only forgot to delete. Throws StorageError `unreadable` where one is damaged.
+ * only forgot to delete. Throws StorageError `unreadable` where one is damaged; returns what is broken behind the commit that was promised
+ * last, if it is known which that was.
  */
-export function checkLogFiles(path: string): void {
+export function checkLogFiles(path: string, promised?: number): BrokenTail | undefined {
   // Where that cannot be told, all count.
   const first = readManifest(path)?.firstLog ?? 0;
   const numbers = (existsSync(path) ? readdirSync(path) : [])
@@ -26,11 +39,14 @@ export function checkLogFiles(path: string): void {
     .sort((a, b) => b - a);
   // A file that was made for what comes next and has nothing in it yet does not count as the newest.
   let newest = true;
-  for (const number of numbers) {
-    const file = join(path, `${String(number).padStart(6, '0')}.log`);
+  let tail: BrokenTail | undefined;
+  const files = numbers.map((number) => join(path, `${String(number).padStart(6, '0')}.log`));
+  for (const [i, file] of files.entries()) {
     const bytes = readFileSync(file);
     const fault = scanLog(bytes);
-    if (fault !== undefined && !(fault.torn && newest)) {
+    if (fault !== undefined && !fault.torn && newest && isPromised(promised, files.slice(i))) {
+      tail = { file, offset: fault.offset };
+    } else if (fault !== undefined && !(fault.torn && newest)) {
       throw new StorageError(
         'unreadable',
         `${file} is damaged at byte ${fault.offset}: opening it would drop commits without a word. Restore the data directory from a copy.`,
@@ -38,6 +54,32 @@ export function checkLogFiles(path: string): void {
     }
     if (bytes.length > 0) newest = false;
   }
+  return tail;
+}
+
+/** Whether the last whole record of the log files, newest first, is the promised commit or a later one. */
+function isPromised(promised: number | undefined, files: readonly string[]): boolean {
+  if (promised === undefined) return false;
+  for (const file of files) {
+    let last: Uint8Array | undefined;
+    scanLog(readFileSync(file), (data) => {
+      last = data;
+    });
+    if (last !== undefined) return (commitIn(last) ?? -1) >= promised;
+  }
+  return false;
+}
+
+/** Number of the commit that a batch of LevelDB is: u64 sequence ‖ u32 count ‖ writes, each u8 1 ‖ key ‖ value, or u8 0 ‖ key. */
+function commitIn(batch: Uint8Array): number | undefined {
+  const reader = new Reader(batch.subarray(12));
+  while (!reader.done) {
+    const isPut = reader.bytes(1)[0] === 1;
+    const key = Buffer.from(reader.bytes()).toString('latin1');
+    if (isPut) reader.bytes();
+    if (isPut && key.startsWith(COMMIT_PREFIX)) return numberInKey(key);
+  }
+  return undefined;
 }
 
 /** Looks for damage that LevelDB noticed, dropped and went on from. Throws StorageError `unreadable`. */

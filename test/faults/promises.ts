@@ -30,7 +30,7 @@ export class Promises {
   /** For a copy of the data directory. */
   copy(): Promises {
     const keys = [...this.#keys].map(([text, key]) => [text, { ...key }] as const);
-    return new Promises(this.log.copy(), new Map(keys), this.#met);
+    return new Promises(this.log.fork(), new Map(keys), this.#met);
   }
 
   /**

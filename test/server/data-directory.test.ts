@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { adoptDataDirectory } from '../../server/adopt.ts';
 import { type DataDirectoryOptions, openDataDirectory } from '../../server/data-directory.ts';
 import { ExitError } from '../../server/errors.ts';
+import { checkDataDirectory } from '../../server/fsck.ts';
 import { createGuard, GuardFile } from '../../server/guard.ts';
 import { lockPath } from '../../server/lock.ts';
 import type { Log } from '../../server/log.ts';
@@ -405,6 +406,28 @@ describe('refused', () => {
     renameSync(join(folder, 'older'), join(path, 'db'));
     const error = await exit(start());
     expect([error.exitCode, error.message]).toEqual([78, expect.stringMatching(/rollback.*commit 3.*commit 5/)]);
+  });
+
+  test('a log file with a broken record: none that was promised is cut off, one after the promised commit is', async () => {
+    const size = await grow(3);
+    const log = join(path, 'db', readdirSync(join(path, 'db')).find((name) => name.endsWith('.log')) as string);
+    const whole = readFileSync(log);
+    // A record of the right length of which not every sector was written: nobody was told of the commit it was to be.
+    const broken = Buffer.alloc(7 + 700, 0x55);
+    broken.writeUInt16LE(700, 4);
+    broken.writeUInt8(1, 6);
+    const flipped = Buffer.from(whole);
+    flipped.writeUInt8(255 - (flipped.at(-1) as number), flipped.length - 1);
+    for (const damaged of [flipped, Buffer.concat([flipped, broken])]) {
+      writeFileSync(log, damaged);
+      expect(await refusalOf(start())).toContain('.log is damaged at byte');
+      expect(readFileSync(log).equals(damaged)).toBe(true);
+    }
+    const torn = Buffer.concat([whole, broken]);
+    writeFileSync(log, torn);
+    expect((await checkDataDirectory({ path })).faults.kept).toEqual([]);
+    expect(readFileSync(log).equals(torn)).toBe(true);
+    expect(await grow(1)).toBe(size + 1);
   });
 
   test('a database that LevelDB cannot open', async () => {
