@@ -43,6 +43,12 @@ export function makeImage(path: string, size: number): void {
   if (status !== 0) throw new Error(`cannot make an ext4 image: ${stderr}`);
 }
 
+/** Folders that something is mounted on: whatever ends this process must not leave them so. */
+const inUse = new Set<string>();
+process.once('exit', () => {
+  for (const path of inUse) spawnSync('umount', ['-l', path]);
+});
+
 /** A mounted image. */
 export class MountedImage {
   /** Where it is mounted. */
@@ -58,12 +64,14 @@ export class MountedImage {
   static async mount(image: string, path: string): Promise<MountedImage> {
     mkdirSync(path, { recursive: true });
     await run('mount', ['-t', 'ext4', '-o', `loop,${MOUNT_OPTIONS}`, image, path]);
+    inUse.add(path);
     return new MountedImage(image, path);
   }
 
   /** Unmounts it; whatever has files open there must have ended. */
   async unmount(): Promise<void> {
     await run('umount', [this.path]);
+    inUse.delete(this.path);
     rmSync(this.path, { recursive: true });
   }
 
