@@ -49,8 +49,8 @@ export interface OpenDirectory {
   readonly content: GuardContent;
   readonly storeId: Uint8Array;
   readonly masterSeed: Uint8Array;
-  /** Opens what can be derived again from the store, or makes it. */
-  readonly openDerived: () => Promise<DerivedStore>;
+  /** Opens what can be derived again from the store, or makes it; with `afresh` whatever is there is removed first. */
+  readonly openDerived: (afresh: boolean) => Promise<DerivedStore>;
   /** Where the database and the guard are. */
   readonly paths: { readonly db: string; readonly guard: string };
   /** LevelDB's write buffer in bytes. */
@@ -145,7 +145,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
         content,
         storeId: content.storeId,
         masterSeed,
-        openDerived: () => openDerivedLevel(join(path, 'derived', 'by-hash')),
+        openDerived: (afresh) => openDerivedLevel(join(path, 'derived', 'by-hash'), afresh),
         paths: { db: dbPath, guard: guardPath },
         writeBufferSize: options.writeBufferSize ?? DEFAULT_WRITE_BUFFER,
         finish: () =>

@@ -22,7 +22,8 @@ import type { DerivedStore } from './storage/derived.ts';
 import type { TreeReader } from './tree-reader.ts';
 
 export interface LeafIndexOptions {
-  readonly open: () => Promise<DerivedStore>;
+  /** Opens the derived store; with `afresh`, nothing that was in it may be left. */
+  readonly open: (afresh: boolean) => Promise<DerivedStore>;
   readonly storeId: Uint8Array;
   readonly reader: Pick<TreeReader, 'tile' | 'nodes'>;
   readonly clock: Clock;
@@ -133,11 +134,12 @@ export class LeafIndex {
     while (!signal.aborted) {
       let store: DerivedStore | undefined;
       try {
-        store = await open();
+        store = await open(this.#remake);
         await this.#follow(store);
       } catch (error) {
         this.#failed(error);
-        if (!this.#remake) await clock.sleep(RETRY_PAUSE, signal).catch(() => {});
+        // What is damaged is made again at once; what cannot be opened waits for somebody to do something about it.
+        if (!(error instanceof IndexDamage)) await clock.sleep(RETRY_PAUSE, signal).catch(() => {});
       }
       await store?.close().catch(onTrouble);
     }

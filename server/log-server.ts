@@ -78,7 +78,7 @@ export interface Backing {
   readonly storeId: Uint8Array;
   readonly masterSeed: Uint8Array;
   /** Opens the store of what can be derived from the other one. */
-  readonly openDerived: () => Promise<DerivedStore>;
+  readonly openDerived: (afresh: boolean) => Promise<DerivedStore>;
 }
 
 /** What a first start has to tell its operator once. */

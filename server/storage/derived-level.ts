@@ -1,7 +1,7 @@
 /**
  * Derived state in a LevelDB of its own. Nothing in it is worth saving: whatever is wrong with it, it is removed and made anew, and
- * who follows the log begins again. The log files are looked at first all the same, because LevelDB would skip a damaged block and
- * leave a hole before a cursor that says that all is there.
+ * who follows the log begins again. Log files and tables are looked at first all the same. LevelDB would skip a damaged block of a log
+ * file and leave a hole before a cursor that says that all is there; and at some damage of a table it ends the process.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { Level } from 'level';
 import type { DerivedRow, DerivedStore } from './derived.ts';
 import { isLevelFile } from './level.ts';
 import { StorageError } from './store.ts';
+import { checkTables } from './table-scan.ts';
 import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 
 /** Bytes of the write buffer: LevelDB's own size. Larger ones take memory and save nothing where rows are large and few. */
@@ -57,13 +58,16 @@ class LevelDerivedStore implements DerivedStore {
 }
 
 /**
- * Opens what is there, or makes it; what cannot be opened is removed first. Rejects where that cannot be done either, or where the
- * folder holds what LevelDB never wrote.
+ * Opens what is there, or makes it; what is damaged or cannot be opened is removed first, and with `afresh` whatever is there: the files
+ * themselves, because rows of a damaged table can be read wrongly, or not, however often they are deleted. Rejects where that cannot be
+ * done either, or where the folder holds what LevelDB never wrote.
  */
-export async function openDerivedLevel(path: string): Promise<DerivedStore> {
+export async function openDerivedLevel(path: string, afresh = false): Promise<DerivedStore> {
   await mkdir(path, { recursive: true, mode: 0o700 });
+  if (afresh) await removeDerived(path, 'it is to be made again');
   try {
     checkLogFiles(path);
+    await checkTables(path);
     return await open(path);
   } catch (error) {
     await removeDerived(path, error);

@@ -15,7 +15,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 /** What outlives a process: rows, guard and secrets; and the world's time. */
 export interface World {
   readonly rows: MemoryStore;
-  readonly openDerived: () => Promise<DerivedStore>;
+  readonly openDerived: (afresh?: boolean) => Promise<DerivedStore>;
   readonly guard: FaultyGuard;
   readonly storeId: Uint8Array;
   readonly masterSeed: Uint8Array;

@@ -89,6 +89,10 @@ describe('level', () => {
       (path) => damage(path, '.log', (bytes) => flip(bytes, Math.floor(bytes.length / 3))),
     ],
     ['a damaged MANIFEST', (path) => damage(path, 'MANIFEST', (bytes) => flip(bytes, 9))],
+    // LevelDB reads tables without their checksums: this would be a wrong value, or a wrong key.
+    ['a flipped bit in a table', (path) => damage(path, '.ldb', (bytes) => flip(bytes, Math.floor(bytes.length / 3)))],
+    // At this one it ends the process when it reads the block.
+    ['a page of zeros in a table', (path) => damage(path, '.ldb', (bytes) => bytes.fill(0, 8192, 12_288))],
     ['a CURRENT that names nothing', (path) => damage(path, 'CURRENT', () => Buffer.from('MANIFEST-999999\n'))],
     [
       'everything deleted but a table',
@@ -117,6 +121,16 @@ describe('level', () => {
     await damage(path, '.log', (bytes) => bytes.subarray(0, bytes.length - 10));
     const again = await openDerivedLevel(path);
     expect((await all(again)).length).toBe(2000);
+    await again.close();
+  });
+
+  test('begins empty when it is to be made afresh', async () => {
+    const path = await folder();
+    const store = await openDerivedLevel(path);
+    await fill(store, 0, 60_000);
+    await store.close();
+    const again = await openDerivedLevel(path, true);
+    expect((await all(again)).length).toBe(0);
     await again.close();
   });
 
