@@ -1,12 +1,13 @@
 /**
- * A small disk that fills up under load and is freed again. Two ways: slowly, so that the watermark must stop the appends in time
- * and let them go on later in the same process; and at one stroke by somebody else's file, so that writes really fail. The
- * oracle is kept on the client's side (expected.ts).
+ * A small disk that fills up under load and is freed again. Three ways: slowly, so that the watermark must stop the appends in time
+ * and let them go on later in the same process; to the brim, where LevelDB itself runs out of room; and at one stroke by somebody
+ * else's file, so that writes really fail. The oracle is kept on the client's side (expected.ts), and each alarm that
+ * docs/operations.md promises is looked for in the run that must raise it.
  */
 import { join } from 'node:path';
 import { seededRandom } from '../support/random.ts';
-import { SmallDisk } from '../support/small-disk.ts';
-import { ServerProcess } from '../support/spawn-server.ts';
+import { type FileSystem, SmallDisk } from '../support/small-disk.ts';
+import { type Exit, ServerProcess } from '../support/spawn-server.ts';
 import { ExpectedLog, Load, pause, type Sent, within } from './expected.ts';
 
 const MIB = 1_048_576;
@@ -14,6 +15,8 @@ const MIB = 1_048_576;
 export interface DiskFullRun {
   /** MiB of the disk. */
   readonly size: number;
+  /** What is on it; by default a tmpfs. */
+  readonly fileSystem?: FileSystem;
   /** How often it fills up. */
   readonly cycles: number;
   readonly seed: number;
@@ -22,6 +25,8 @@ export interface DiskFullRun {
 
 export interface DiskFullReport {
   readonly seed: number;
+  /** How often it filled up: fewer times than asked for where it ended at a violation. */
+  readonly cycles: number;
   readonly acknowledged: number;
   readonly checkpoints: number;
   /** Appends that were answered 507. */
@@ -41,13 +46,15 @@ class Run {
   readonly expected = new ExpectedLog();
   readonly random: () => number;
   readonly #options: DiskFullRun;
+  cycles = 0;
   failStops = 0;
   refusedStarts = 0;
   #next = 0;
 
   constructor(options: DiskFullRun) {
-    const disk = SmallDisk.make(options.size);
-    if (disk === undefined) throw new Error('only root can mount a small disk');
+    const disk = SmallDisk.make(options.size, options.fileSystem);
+    if (disk === undefined)
+      throw new Error(`cannot make a small disk (${options.fileSystem ?? 'tmpfs'}); are we root?`);
     this.disk = disk;
     this.#options = options;
     this.random = seededRandom(options.seed);
@@ -94,6 +101,20 @@ class Run {
     );
   }
 
+  /** A server that ended by itself while it ran: only by a fail-stop, and not without a word. */
+  judgeStop({ code, signal }: Exit, server: ServerProcess): void {
+    if (code !== 70) this.violation(`the server ended with ${code ?? signal}: ${server.stderr.trim()}`);
+    else if (!server.stderr.includes('stopping: a write or a check failed'))
+      this.violation(`the server stopped with 70 and does not say why: ${server.stderr.trim()}`);
+    else this.failStops++;
+  }
+
+  /** A start that ended: only for want of room, and it has to say so. */
+  judgeStart({ code, signal }: Exit, server: ServerProcess): void {
+    if (code === 70 && /no space left|ENOSPC/i.test(server.stderr)) this.refusedStarts++;
+    else this.violation(`a start on a full disk ended with ${code ?? signal}: ${server.stderr.trim()}`);
+  }
+
   count(status: number): number {
     return this.expected.statuses.get(status) ?? 0;
   }
@@ -133,6 +154,7 @@ class Run {
     const { acknowledged, heads, violations } = this.expected;
     return {
       seed: this.#options.seed,
+      cycles: this.cycles,
       acknowledged: acknowledged.size,
       checkpoints: heads.size,
       refused: this.count(507),
@@ -151,17 +173,27 @@ export async function watermarkRun(options: DiskFullRun): Promise<DiskFullReport
   const run = new Run(options);
   const { disk, expected } = run;
   try {
-    const part = Math.floor((options.size * MIB) / 2 / options.cycles);
+    const part = Math.floor(disk.free / 2 / options.cycles);
     disk.occupy(part * options.cycles);
     const server = await run.start();
     await expected.meet(server);
     const key = await makeKey(server);
     const load = run.load(server);
     for (let left = options.cycles; left > 0 && !run.failed; left--) {
+      run.cycles++;
       if (!(await run.more(server, 507, 20))) run.violation('a full disk, and no append was answered 507');
-      else if (left === options.cycles) await checkFull(run, server, key);
+      else {
+        await checkAlarm(run, server, 'full');
+        if (left === options.cycles) await checkFull(run, server, key);
+      }
       disk.occupy(part * (left - 1));
       if (!(await run.more(server, 200, 20))) run.violation('there is room again, and no append was accepted');
+    }
+    if (!run.failed) {
+      // Of the last room nothing is left for others to take: what is written from now on is little.
+      await load.stop();
+      disk.occupy(0);
+      await checkAlarm(run, server, 'room again');
     }
     await load.stop();
     if (server.child.exitCode !== null)
@@ -184,9 +216,9 @@ export async function brimRun(options: DiskFullRun): Promise<DiskFullReport> {
     for (let cycle = 0; cycle < options.cycles && !run.failed; cycle++) {
       // Half of the time without a watermark: then it is certain that LevelDB itself runs out of room, in whatever it does.
       const server = await run.start(cycle % 2 === 1 ? ['--min-free-space', '0'] : []);
+      run.cycles++;
       if (server.url === '') {
-        if ((await server.exited).code === 70) run.refusedStarts++;
-        else run.violation(`the server did not start: ${server.stderr.trim()}`);
+        run.judgeStart(await server.exited, server);
         continue;
       }
       if (cycle === 0) await expected.meet(server);
@@ -196,8 +228,7 @@ export async function brimRun(options: DiskFullRun): Promise<DiskFullReport> {
       for (let more = 0; more < 8 && exit === undefined && run.failStops + run.count(507) === 0; more++)
         exit = await within(server.exited, 4000);
       if (exit === undefined) await server.stop('SIGKILL');
-      else if (exit.code === 70) run.failStops++;
-      else run.violation(`the server ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
+      else run.judgeStop(exit, server);
       await load.stop();
     }
     disk.grow(4 * options.size);
@@ -222,20 +253,40 @@ async function makeKey(server: ServerProcess): Promise<string> {
   return reply.status === 201 ? ((await reply.json()) as { id: string }).id : String(reply.status);
 }
 
+/** The metric and the line in the log by which somebody has to hear that the disk is full, or that there is room again. */
+async function checkAlarm(run: Run, server: ServerProcess, state: 'full' | 'room again'): Promise<void> {
+  const value = state === 'full' ? 1 : 0;
+  const line = state === 'full' ? 'appends are refused (507)' : 'there is room on the file system';
+  const said = (): boolean =>
+    server.stderr.split('\n').some((text) => text.includes('"alarm":"free-space"') && text.includes(line));
+  for (const end = Date.now() + NOTICE; Date.now() < end; await pause(50)) {
+    const metrics = await (await server.fetch('/metrics')).text();
+    if (said() && new RegExp(`^indelible_storage_full ${value}$`, 'm').test(metrics)) return;
+  }
+  run.violation(`${state}: ${said() ? 'no metric' : 'no line in the log'} says so`);
+}
+
+/** An append that does not fit: what the client is told, and when it should come back. */
+async function checkRefusal(run: Run, server: ServerProcess): Promise<void> {
+  for (const end = Date.now() + NOTICE; Date.now() < end; await pause(20)) {
+    const reply = await server.append({ id: 'refused', filler: 'x'.repeat(1000) }, '?id_pointer=/id');
+    const { code } = (await reply.json()) as { code?: string };
+    if (reply.status !== 507) continue;
+    if (code !== 'storage_full' || reply.headers.get('retry-after') === null)
+      run.violation(`507 with the code ${code} and Retry-After ${reply.headers.get('retry-after')}`);
+    return;
+  }
+  run.violation('a full disk, and an append of one more client was not answered 507');
+}
+
 /** What must and must not go on while there is no room: a new key is refused, an old one is revoked, what is durable is signed. */
 async function checkFull(run: Run, server: ServerProcess, key: string): Promise<void> {
+  await checkRefusal(run, server);
   const made = await makeKey(server);
   if (made !== '507') run.violation(`a key on a full disk: ${made}`);
   const revoked = await server.fetch(`/admin/keys/${key}`, { method: 'DELETE' });
   if (revoked.status !== 200) run.violation(`a key could not be revoked on a full disk: ${revoked.status}`);
   const deadline = Date.now() + NOTICE;
-  while (!/^indelible_storage_full 1$/m.test(await (await server.fetch('/metrics')).text())) {
-    if (Date.now() > deadline) {
-      run.violation('no metric says that the disk is full');
-      return;
-    }
-    await pause(50);
-  }
   let needed = 0;
   for (const { leafIndex } of run.expected.acknowledged.values()) needed = Math.max(needed, leafIndex + 1);
   while ((await run.expected.see(server)).treeSize < needed) {
@@ -266,10 +317,10 @@ export async function strokeRun(options: DiskFullRun): Promise<DiskFullReport> {
         disk.occupy(0);
       }
       const exit = await within(server.exited, early ? 1500 : 3000);
+      run.cycles++;
       // Where no write fell into the gap, the watermark has held, and it is killed as it stands.
       if (exit === undefined) await server.stop('SIGKILL');
-      else if (exit.code === 70) run.failStops++;
-      else run.violation(`the server ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
+      else run.judgeStop(exit, server);
       await load.stop();
       if (!early) await tryWithoutRoom(run);
       disk.occupy(0);
@@ -289,12 +340,7 @@ async function tryWithoutRoom(run: Run): Promise<void> {
     run.disk.occupy(2 ** 40);
     const server = await run.start();
     const exit = await within(server.exited, 300);
-    if (exit === undefined) {
-      await server.stop('SIGKILL');
-    } else if (exit.code === 70 && /no space left|ENOSPC/i.test(server.stderr)) {
-      run.refusedStarts++;
-    } else {
-      run.violation(`a start on a full disk ended with ${JSON.stringify(exit)}: ${server.stderr.trim()}`);
-    }
+    if (exit === undefined) await server.stop('SIGKILL');
+    else run.judgeStart(exit, server);
   }
 }
