@@ -56,6 +56,8 @@ interface Patient {
 
 /** Events that a trial sends again. Like its questions they are spread over all by the seed: one more trial sees more than its questions twice. */
 const RETRIES = 200;
+/** Wrong answers that are enough to be shown. */
+const SHOWN = 3;
 /** Events sent again in one request. */
 const RETRY_BATCH = 31;
 
@@ -129,7 +131,7 @@ async function judge(patient: Patient): Promise<Judgement> {
     else if (wrong.length === 0) return judgeExit(patient, exit, server.stderr, 'stopped');
   }
   const exit = await server.stop('SIGTERM');
-  if (wrong.length > 0) return { outcome: 'wrong', detail: wrong.slice(0, 3).join('; ') };
+  if (wrong.length > 0) return { outcome: 'wrong', detail: wrong.slice(0, SHOWN).join('; ') };
   if (exit.code !== 0) return judgeExit(patient, exit, server.stderr, 'stopped');
   return damaged.length > 0
     ? { outcome: 'reported', detail: `${damaged.length} answers` }
@@ -143,6 +145,7 @@ async function askAll(
   damaged: string[],
 ): Promise<void> {
   for (const i of questions) {
+    if (wrong.length >= SHOWN) return;
     const question = original.questions[i] as Question;
     const answer = await ask(server, question);
     const expected = original.answers[i] as Answer;

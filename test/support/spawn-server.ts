@@ -21,6 +21,8 @@ export interface SpawnOptions {
   readonly wrapper?: readonly string[];
   /** Milliseconds after which a process that neither listens nor has exited is killed. Default: never. */
   readonly patience?: number;
+  /** Hears of the process as soon as there is one. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 export interface Exit {
@@ -55,6 +57,7 @@ export class ServerProcess {
     env = {},
     wrapper = [],
     patience,
+    onSpawn,
   }: SpawnOptions): Promise<ServerProcess> {
     const command = [
       ...wrapper,
@@ -71,6 +74,7 @@ export class ServerProcess {
     });
     const server = new ServerProcess(child);
     running.add(server);
+    onSpawn?.(child);
     const listening = new Promise<void>((resolve) => {
       child.stdout?.on('data', () => {
         const match = /^listening on (\S+)\n/.exec(server.stdout);

@@ -1,0 +1,41 @@
+/** Two servers on one data directory: locks removed, processes that sleep and wake, starts that race. */
+
+import { namespacesMissing } from '../../support/namespaces.ts';
+import { type Bug, OWNER_NOT_CHECKED } from '../../support/plant.ts';
+import type { Harness } from '../harness.ts';
+import { twoWritersRun } from '../two-writers.ts';
+
+/** Looks whose the directory is before the batch, and not again before it answers. */
+const OWNER_CHECKED_TOO_EARLY: readonly Bug[] = [
+  {
+    file: 'server/guard.js',
+    text: `this.checkOwner();
+        await this.#writeBlock(promised.n % 2, slotBlock(this.#storeId, promised));
+        this.checkOwner();`,
+    replacement: 'await this.#writeBlock(promised.n % 2, slotBlock(this.#storeId, promised));',
+  },
+];
+
+export const harness: Harness = {
+  id: 'two-writers',
+  title: 'two servers on one data directory: LOCK removed, asleep and awake again, starts that race',
+  required: 'all that any of them acknowledged or signed is in one tree; who lost leaves with 75 and says so',
+  unit: 'races',
+  count: { quick: 20, full: 200 },
+  plants: {
+    'owner-not-checked': { bugs: OWNER_NOT_CHECKED, count: 10 },
+    'owner-checked-too-early': { bugs: OWNER_CHECKED_TOO_EARLY, count: 20 },
+  },
+  missing: namespacesMissing,
+  async run({ count, seed, build, progress }) {
+    const { races, acknowledged, heads, deposed, turnedAway, halfWritten, violations } = await twoWritersRun({
+      races: count,
+      ...{ seed, build, progress },
+    });
+    return {
+      tried: races,
+      violations: violations.map((text) => ({ seed, text })),
+      seen: { acknowledged, heads, deposed, 'turned away': turnedAway, 'asleep in half a batch': halfWritten },
+    };
+  },
+};
