@@ -1,6 +1,6 @@
 import fast from './jest.config.js';
 
-/** What takes longer: long kill loops and the like, one file at a time. */
+/** What takes longer and needs other programs, one file at a time. Long fault loops are not tests of jest: `npm run test:faults`. */
 export default {
   ...fast,
   testPathIgnorePatterns: ['/node_modules/'],

@@ -1,33 +1,11 @@
+/** Damage of one kind that a server must live with; all others are tried by `npm run test:faults -- damage`. */
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { eventKey } from '../../server/storage/keys.ts';
 import { openLevelStore } from '../../server/storage/level.ts';
-import { damageRun, makeOriginal, type Original, table } from '../faults/damage.ts';
-import { EVENTS_NOT_VERIFIED, plant } from '../support/plant.ts';
 import { killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 
-let originals: Original[];
-beforeAll(async () => {
-  originals = [await makeOriginal('SIGTERM'), await makeOriginal('SIGKILL')];
-}, 120_000);
 afterEach(killAll);
-afterAll(() => {
-  for (const { remove } of originals) remove();
-});
-
-test('20 damages of data files: no wrong byte, no rollback, no second entry', async () => {
-  const seed = Date.now() % 1e9;
-  const trials = await damageRun(originals, 20, seed);
-  console.log(`seed ${seed}\n${table(trials)}`);
-  expect(trials.filter(({ outcome }) => outcome === 'wrong')).toEqual([]);
-}, 240_000);
-
-test('damages of tables turn red on a server that does not verify events', async () => {
-  const { build, remove } = plant(EVENTS_NOT_VERIFIED);
-  const trials = await damageRun(originals, 16, 3, { build, only: { kind: 'table', damage: 'flip' } });
-  expect(trials.filter(({ outcome }) => outcome === 'wrong').length).toBeGreaterThan(0);
-  remove();
-}, 240_000);
 
 test('a value that was altered on disk: 500 damaged with the metric, the others as they were, never the altered bytes', async () => {
   const folder = temporaryFolder('altered');

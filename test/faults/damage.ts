@@ -181,7 +181,7 @@ async function judgeExit(
   const detail = stderr.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
   if (signal === 'SIGABRT' || signal === 'SIGSEGV' || signal === 'SIGBUS') return judgeAbort(patient, detail);
   const allowed = outcome === 'refused' ? code === 78 || code === 70 : code === 70;
-  if (!allowed) return { outcome: 'wrong', detail: `exit ${code ?? signal}: ${detail}` };
+  if (!allowed) return { outcome: 'wrong', detail: `exit ${code ?? signal}: ${stderr.trim().slice(-2000)}` };
   if (!NAMES_A_PLACE.test(detail))
     return { outcome: 'wrong', detail: `exit ${code}, and no place is named: ${detail}` };
   return { outcome, detail };
