@@ -38,7 +38,7 @@ const NO_ALARM = [
   {
     file: 'server/free-space.js',
     text: 'this.#options.onChange?.(this.#report);',
-    replacement: '',
+    replacement: ';',
   },
 ];
 
