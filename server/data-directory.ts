@@ -1,5 +1,5 @@
 /**
- * The data directory: DIR/{format, db/, guard, keys/, derived/}, and what may be made of what is found there (DESIGN §3, Start).
+ * The data directory: DIR/{format, db/, guard, keys/, derived/, run}, and what may be made of what is found there (DESIGN §3, Start).
  *
  *   first start: keys/ and master → guard with both slots at 0 → db/ → commit 1 → format
  *
@@ -14,6 +14,7 @@ import { utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { createWhole, makeDirectory, syncDirectory, syncFilesIn } from './files.ts';
 import { createGuard, type GuardContent, GuardError, GuardFile, lastPromised } from './guard.ts';
+import { beginRun, endRun, type LastEnd, runStarted } from './last-run.ts';
 import { lockPath } from './lock.ts';
 import { readChain } from './recovery.ts';
 import { createMasterFile, makePrivateDirectory, readMasterFile } from './secrets.ts';
@@ -21,11 +22,12 @@ import type { DerivedStore } from './storage/derived.ts';
 import { openDerivedLevel } from './storage/derived-level.ts';
 import { DEFAULT_WRITE_BUFFER, isLevelFile, openLevelStore } from './storage/level.ts';
 import { StorageError, type Store } from './storage/store.ts';
+import type { TableScope } from './storage/table-scan.ts';
 
 /** The layout of a data directory that this version reads and writes. */
 const FORMAT = 2;
 
-const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'lost+found']);
+const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'run', 'lost+found']);
 
 export interface DataDirectoryOptions {
   readonly path: string;
@@ -44,6 +46,8 @@ export interface DataDirectoryOptions {
 /** A data directory that this process owns. */
 export interface OpenDirectory {
   readonly firstStart: boolean;
+  /** How the last run ended. */
+  readonly lastEnd: LastEnd;
   readonly store: Store;
   readonly guard: GuardFile;
   readonly content: GuardContent;
@@ -55,7 +59,7 @@ export interface OpenDirectory {
   readonly paths: { readonly db: string; readonly guard: string };
   /** LevelDB's write buffer in bytes. */
   readonly writeBufferSize: number;
-  /** Marks a first start as complete. */
+  /** Marks a start, first or not, as complete. */
   finish(): Promise<void>;
   close(): Promise<void>;
 }
@@ -114,6 +118,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
     unlock.push(await lockPath(guardPath));
 
     const { guard, content: found } = openGuard(guardPath);
+    let lastEnd: LastEnd | undefined;
     try {
       if (options.checkInode !== false && found.inode !== guard.inode) throw copied(path, guardPath);
       if (!hasDb && !isUntouched(found)) {
@@ -134,12 +139,20 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
       };
       watch(guardPath);
       watch(path);
+      lastEnd = beginRun(path);
       const { store, firstStart } = isUntouched(content)
         ? await openNewStore(dbPath, content.storeId, options)
-        : { store: await openStore(dbPath, false, options, lastPromised(content)), firstStart: false };
+        : {
+            store: await openStore(dbPath, false, options, {
+              promised: lastPromised(content),
+              tableScope: lastEnd === 'starting' ? 'all' : 'unhashed',
+            }),
+            firstStart: false,
+          };
       watch(dbPath);
       return {
         firstStart,
+        lastEnd,
         store,
         guard,
         content,
@@ -148,17 +161,24 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
         openDerived: (afresh) => openDerivedLevel(join(path, 'derived', 'by-hash'), afresh),
         paths: { db: dbPath, guard: guardPath },
         writeBufferSize: options.writeBufferSize ?? DEFAULT_WRITE_BUFFER,
-        finish: () =>
-          writeFormat(path).catch((error: unknown) => {
+        finish: async () => {
+          try {
+            await writeFormat(path);
+          } catch (error) {
             throw fromSystemError(path, error);
-          }),
+          }
+          runStarted(path);
+        },
         close: async () => {
           await store.close();
+          endRun(path);
           guard.close();
           for (const release of unlock) release();
         },
       };
     } catch (error) {
+      // Refused with a reason: the next start need not look for one.
+      if (lastEnd !== undefined) endRun(path);
       guard.close();
       throw error;
     }
@@ -269,13 +289,14 @@ async function openStore(
   path: string,
   create: boolean,
   { writeBufferSize }: DataDirectoryOptions,
-  promised?: number,
+  { promised, tableScope }: { readonly promised?: number | undefined; readonly tableScope?: TableScope } = {},
 ): Promise<Store> {
   try {
     if (create) makeDirectory(path, 0o700);
     return await openLevelStore({
       path,
       createIfMissing: create,
+      ...(tableScope === undefined ? {} : { tableScope }),
       ...(writeBufferSize === undefined ? {} : { writeBufferSize }),
       ...(promised === undefined ? {} : { promised }),
     });

@@ -8,6 +8,7 @@ import { type Backing, type FirstStart, LogServer, type LogServerOptions } from 
 import { recover } from './recovery.ts';
 import { makeKeyRing } from './secrets.ts';
 import { LogSum, NO_RECORD_HASH } from './storage/commit-record.ts';
+import { watchTables } from './storage/table-scan.ts';
 
 /** Opens a store that exists: recovers it, and gives a server over it. Throws ExitError 78. */
 export async function openLogServer(
@@ -65,6 +66,24 @@ export async function startLogServer(
   }
 }
 
+/** Pause before each table that is looked at in the background, in milliseconds. */
+const TABLE_PAUSE = 100;
+
+/** After a run that ended without a word, whatever ended it may be a table that LevelDB cannot live with: it has to be named. */
+async function lookForDamage(
+  { lastEnd, paths }: OpenDirectory,
+  clock: Clock,
+  signal: AbortSignal,
+  onDamage: (message: string) => void,
+): Promise<void> {
+  if (lastEnd === 'clean') return;
+  try {
+    await watchTables(paths.db, () => clock.sleep(TABLE_PAUSE, signal), onDamage);
+  } catch (error) {
+    if (!signal.aborted) onDamage(`the tables in ${paths.db} could not be checked: ${String(error)}`);
+  }
+}
+
 /** How often an idle server looks whether the directory is still its own, in milliseconds. */
 const OWNER_INTERVAL = 1000;
 
@@ -108,6 +127,7 @@ async function startIn(
     await opened.finish();
     const stop = new AbortController();
     const watch = watchOwner(opened.guard, clock, stop.signal, (error) => server.sequencer.fail(error));
+    const look = lookForDamage(opened, clock, stop.signal, (message) => given.observer?.onDamage?.(message));
     return {
       server,
       first,
@@ -116,6 +136,7 @@ async function startIn(
       close: async () => {
         stop.abort();
         await watch;
+        await look;
         await server.close();
         space.close();
         await opened.close();

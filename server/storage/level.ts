@@ -10,7 +10,7 @@ import { truncateSync } from 'node:fs';
 import { Level } from 'level';
 import { syncDirectory } from '../files.ts';
 import { type Range, type ReadOnlyStore, type Row, StorageError, type Store, type Write } from './store.ts';
-import { checkTables } from './table-scan.ts';
+import { checkTables, type TableScope } from './table-scan.ts';
 import { type BrokenTail, checkLogFiles, checkTextLog } from './wal-scan.ts';
 
 export interface LevelOptions {
@@ -25,6 +25,8 @@ export interface LevelOptions {
    * cut off there; without this it counts as damage.
    */
   readonly promised?: number;
+  /** Which blocks of its tables are read before it is opened; by default those that nothing else vouches for. */
+  readonly tableScope?: TableScope;
   /** Hears of damage that was found in LevelDB's log files and noticed by LevelDB; without it, damage is an error. */
   readonly onDamage?: (error: StorageError) => void;
 }
@@ -161,10 +163,11 @@ export async function openLevelStore({
   createIfMissing,
   writeBufferSize,
   promised,
+  tableScope,
   onDamage,
 }: LevelOptions): Promise<Store> {
   const tail = await judge(() => checkLogFiles(path, promised), onDamage);
-  await judge(() => checkTables(path), onDamage);
+  await judge(() => checkTables(path, tableScope), onDamage);
   if (tail !== undefined) cutOff(tail);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',

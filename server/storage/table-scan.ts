@@ -32,25 +32,49 @@ interface Handle {
   readonly size: number;
 }
 
-/** Reads the tables that a database is made of. Throws StorageError `unreadable` where one is damaged. */
-export async function checkTables(path: string): Promise<void> {
+/** Which blocks are read: those that nothing else vouches for, or all of them. */
+export type TableScope = 'unhashed' | 'all';
+
+/** Reads the tables that a database is made of, before it is opened. Throws StorageError `unreadable` where one is damaged. */
+export async function checkTables(path: string, scope: TableScope = 'unhashed'): Promise<void> {
   // Without a MANIFEST that can be read LevelDB opens nothing.
   for (const table of readManifest(path)?.tables ?? []) {
-    if (isHashed(table.smallest, table.largest)) continue;
+    if (scope === 'unhashed' && isHashed(table.smallest, table.largest)) continue;
     // Others get their turn: whoever asks whether the server is ready should hear that it is not yet.
     await new Promise(setImmediate);
-    const file = join(path, `${String(table.number).padStart(6, '0')}.ldb`);
-    try {
-      checkTable(file, table);
-    } catch (cause) {
-      // A file system that cannot read is no evidence against what is stored.
-      if (!(cause instanceof RangeError) && (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-      throw new StorageError(
-        'unreadable',
-        `${file} is damaged: ${(cause as Error).message}. Restore the data directory from a copy.`,
-        { cause },
-      );
-    }
+    const fault = faultOf(path, table, scope);
+    if (fault !== undefined) throw fault;
+  }
+}
+
+/** Reads all tables of a database that is open, some tens of milliseconds of each tenth of a second; says which are damaged. */
+export async function watchTables(
+  path: string,
+  pause: () => Promise<void>,
+  onDamage: (message: string) => void,
+): Promise<void> {
+  for (const table of readManifest(path)?.tables ?? []) {
+    await pause();
+    const fault = faultOf(path, table, 'all');
+    // A table that was compacted away meanwhile is nobody's any more.
+    if (fault !== undefined && readManifest(path)?.tables.some(({ number }) => number === table.number))
+      onDamage(fault.message);
+  }
+}
+
+function faultOf(path: string, table: TableFile, scope: TableScope): StorageError | undefined {
+  const file = join(path, `${String(table.number).padStart(6, '0')}.ldb`);
+  try {
+    checkTable(file, table, scope);
+    return undefined;
+  } catch (cause) {
+    // A file system that cannot read is no evidence against what is stored.
+    if (!(cause instanceof RangeError) && (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    return new StorageError(
+      'unreadable',
+      `${file} is damaged: ${(cause as Error).message}. Restore the data directory from a copy.`,
+      { cause },
+    );
   }
 }
 
@@ -60,7 +84,7 @@ function isHashed(from: string, to: string): boolean {
   return prefix !== undefined && from.startsWith(prefix);
 }
 
-function checkTable(file: string, { size, smallest }: TableFile): void {
+function checkTable(file: string, { size, smallest }: TableFile, scope: TableScope): void {
   const fd = openSync(file, 'r');
   try {
     // LevelDB goes by the size in the MANIFEST; what stands after it does not exist for it.
@@ -79,7 +103,7 @@ function checkTable(file: string, { size, smallest }: TableFile): void {
       const block = handle(new Reader(value));
       const to = userKey(key);
       if (block.offset !== end) throw new RangeError(`its index misses the block at byte ${end}`);
-      if (!isHashed(from, to)) readBlock(fd, block);
+      if (scope === 'all' || !isHashed(from, to)) readBlock(fd, block);
       end = block.offset + block.size + TRAILER;
       from = to;
     }

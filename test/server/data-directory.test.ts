@@ -110,7 +110,7 @@ const mode = (file: string): string => statSync(file).mode.toString(8).slice(-3)
 describe('a first start', () => {
   test('makes format, db, guard and keys, private; main and _system; an admin key told once', async () => {
     const { first, server, adopted } = await start();
-    expect(readdirSync(path).sort()).toEqual(['db', 'format', 'guard', 'keys']);
+    expect(readdirSync(path).sort()).toEqual(['db', 'format', 'guard', 'keys', 'run']);
     expect(readFileSync(join(path, 'format'), 'utf8')).toBe('2\n');
     expect([path, join(path, 'db'), join(path, 'keys')].map(mode)).toEqual(['700', '700', '700']);
     expect([join(path, 'keys/master'), join(path, 'guard'), join(path, 'format')].map(mode)).toEqual([

@@ -16,7 +16,11 @@ const TILES_NOT_VERIFIED: readonly Bug[] = [
 
 /** Opens tables as LevelDB does: without a look at their checksums. */
 const TABLES_NOT_READ: readonly Bug[] = [
-  { file: 'server/storage/level.js', text: 'await judge(() => checkTables(path), onDamage);', replacement: '' },
+  {
+    file: 'server/storage/level.js',
+    text: 'await judge(() => checkTables(path, tableScope), onDamage);',
+    replacement: '',
+  },
 ];
 
 /** Lets LevelDB skip what is damaged in its log files, and pays no attention to what it says about that. */
