@@ -32,7 +32,6 @@ export type ServerErrorCode =
   | 'no_such_key'
   | 'tree_size_not_signed'
   | 'id_conflict'
-  | 'id_erased'
   // what the server can't do now
   | 'pushback'
   | 'storage_full'

@@ -35,7 +35,6 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   log_frozen: [410, 'The log is frozen'],
   log_deleted: [410, 'The log is deleted'],
   id_conflict: [409, 'Another event has this id'],
-  id_erased: [409, 'The entry with this id is erased'],
   no_such_entry: [404, 'No such entry'],
   no_such_tile: [404, 'No such tile'],
   no_such_key: [404, 'No such API key'],

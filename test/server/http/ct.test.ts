@@ -47,7 +47,6 @@ beforeAll(async () => {
   await server.makeLog('raw', { kind: 'raw' });
   await server.makeLog('wide', { kind: 'raw' });
   await server.makeLog('new');
-  await server.makeLog('closed', { publicReads: false });
   const events = Array.from({ length: SIZE }, (_, i) => `{"n":${i}}\n`).join('');
   expect((await server.post('/logs/events/events', events, ADMIN_KEY, 'application/x-ndjson')).status).toBe(200);
   const leaves = Array.from({ length: SIZE }, (_, i) => new Uint8Array(Buffer.from(i === 3 ? '' : `leaf ${i}`)));
@@ -178,14 +177,6 @@ describe('get-proof-by-hash', () => {
   test.each<readonly [string, string, number, string]>([
     ['a hash of nothing', `hash=${hash('never')}&tree_size=${SIZE}`, 404, 'no_such_entry'],
     ['a tree that is too small', `hash=${hash('leaf 9')}&tree_size=9`, 404, 'no_such_entry'],
-    ['a tree that is not published', `hash=${hash('leaf 9')}&tree_size=${SIZE + 1}`, 404, 'tree_size_not_signed'],
-    ['no tree', `hash=${hash('leaf 9')}&tree_size=0`, 400, 'bad_parameter'],
-    ['no hash', 'tree_size=1', 400, 'bad_parameter'],
-    ['an empty hash', 'hash=&tree_size=1', 400, 'bad_parameter'],
-    ['hex', `hash=${'0'.repeat(64)}&tree_size=1`, 400, 'bad_parameter'],
-    ['31 bytes', `hash=${Buffer.alloc(31).toString('base64')}&tree_size=1`, 400, 'bad_parameter'],
-    ['no size', `hash=${hash('leaf 9')}`, 400, 'bad_parameter'],
-    ['a size that is none', `hash=${hash('leaf 9')}&tree_size=01`, 400, 'bad_parameter'],
   ])('%s', async (_, query, status, code) => {
     const answer = await ask(query);
     expect([answer.status, answer.json()['code']]).toEqual([status, code]);
@@ -241,78 +232,6 @@ test('while the clock is unsafe nothing new is signed, and the head itself is sh
   expect((await quiet.get('/logs/clock/ct/v1/get-sth')).status).toBe(200);
 });
 
-describe('bad input', () => {
-  const NUMBERS = [
-    '',
-    '-1',
-    '+1',
-    '01',
-    '1.0',
-    '1e3',
-    '0x1',
-    ' 1',
-    '1 ',
-    'one',
-    '9007199254740992',
-    '18446744073709551616',
-  ];
-  const VERBS = [
-    ['get-sth-consistency', 'first=1', 'second=2'],
-    ['get-entries', 'start=0', 'end=1'],
-    ['get-entry-and-proof', 'leaf_index=0', 'tree_size=1'],
-  ] as const;
-
-  async function bad(verb: string, query: string): Promise<void> {
-    const answer = await server.get(`/logs/events/ct/v1/${verb}?${query}`);
-    expect([verb, query, answer.status]).toEqual([verb, query, 400]);
-    expect(answer.headers['content-type']).toBe('application/problem+json');
-    expect(answer.json()).toMatchObject({ status: 400, code: 'bad_parameter', detail: expect.any(String) });
-  }
-
-  test.each(VERBS)('%s: parameters missing, twice, or no numbers', async (verb, one, two) => {
-    for (const query of ['', one, two, `${one}&${one}&${two}`, `${one}&${two}&${two}`, `${one}&${two}&%zz`])
-      await bad(verb, query);
-    for (const text of NUMBERS) {
-      await bad(verb, `${one.split('=')[0]}=${encodeURIComponent(text)}&${two}`);
-      await bad(verb, `${one}&${two.split('=')[0]}=${encodeURIComponent(text)}`);
-    }
-  });
-
-  test.each([
-    ['get-sth-consistency', `first=1&second=${SIZE + 1}`],
-    ['get-sth-consistency', 'first=0&second=9007199254740991'],
-    ['get-sth-consistency', 'first=2&second=1'],
-    ['get-entries', 'start=2&end=1'],
-    ['get-entries', `start=${SIZE}&end=${SIZE}`],
-    ['get-entries', `start=${SIZE}&end=${SIZE + 10}`],
-    ['get-entry-and-proof', 'leaf_index=0&tree_size=0'],
-    ['get-entry-and-proof', 'leaf_index=5&tree_size=5'],
-    ['get-entry-and-proof', `leaf_index=0&tree_size=${SIZE + 1}`],
-    ['get-entry-and-proof', `leaf_index=${SIZE}&tree_size=${SIZE + 1}`],
-  ])('%s?%s', bad);
-
-  test('get-sth given something twice, which it does not know', async () => {
-    expect((await server.get('/logs/events/ct/v1/get-sth?a=1&a=2')).status).toBe(200);
-  });
-
-  test.each(['get-sth', 'get-sth-consistency', 'get-proof-by-hash', 'get-entries', 'get-entry-and-proof'])(
-    '405: %s',
-    async (verb) => {
-      for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
-        const answer = await server.request(method, `/logs/events/ct/v1/${verb}`, { key: ADMIN_KEY });
-        expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD']);
-      }
-    },
-  );
-
-  test.each(['add-chain', 'add-pre-chain', 'get-roots', 'get-sth/', 'GET-STH', ''])('404: %s', async (verb) => {
-    const answer: Answer = await server.get(`/logs/events/ct/v1/${verb}`);
-    expect([answer.status, answer.json()['code']]).toEqual([404, 'not_found']);
-  });
-
-  test('a log without public reads asks for a key', async () => {
-    expect((await server.get('/logs/closed/ct/v1/get-sth')).status).toBe(401);
-    const { status, headers } = await server.get('/logs/closed/ct/v1/get-sth', ADMIN_KEY);
-    expect([status, headers['access-control-allow-origin']]).toEqual([200, undefined]);
-  });
+test('get-sth takes what it does not know, twice as well', async () => {
+  expect((await server.get('/logs/events/ct/v1/get-sth?a=1&a=2')).status).toBe(200);
 });

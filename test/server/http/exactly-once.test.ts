@@ -160,24 +160,6 @@ describe('pointers', () => {
     }
   });
 
-  test.each<readonly [name: string, text: string]>([
-    ['without a slash', 'id'],
-    ['a fragment', '#/id'],
-    ['a lone tilde', '/a~'],
-    ['a bad escape', '/a~2'],
-    ['257 bytes', `/${'x'.repeat(256)}`],
-    ['257 bytes of UTF-8', `/${'é'.repeat(128)}`],
-    ['10,000 bytes', `/${'x'.repeat(9999)}`],
-    ['control characters that no header holds', `/${'\u0001'.repeat(255)}`],
-    ['a JSON path', '$.id'],
-  ])('400: %s', async (_name, pointer) => {
-    expect(refusal(await post('{"id":1}', pointer))).toEqual([400, 'bad_pointer']);
-    expect(refusal(await batch(['{"id":1}'], pointer))).toEqual([400, 'bad_pointer']);
-    const made = await server.post('/admin/logs', { name: `${log}-x`, id_pointer: pointer });
-    expect(refusal(made)).toEqual([400, 'bad_pointer']);
-    expect(server.sizeOf(log)).toBe(0);
-  });
-
   test('the whole event is no id', async () => {
     expect(refusal(await post('{"id":1}', ''))).toEqual([422, 'bad_event_id']);
   });

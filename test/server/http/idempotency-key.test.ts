@@ -172,20 +172,6 @@ describe('raw', () => {
 });
 
 describe('what is refused', () => {
-  test.each<readonly [string, string | string[]]>([
-    ['empty', ''],
-    ['a space in it', 'a b'],
-    ['257 characters', 'k'.repeat(257)],
-    ['not ASCII', 'schl\u00fcssel'],
-    ['twice', ['a', 'b']],
-    ['twice the same', ['a', 'a']],
-  ])('a key that is none: %s', async (_, once) => {
-    for (const answer of [await post('{}', once), await send(`${raw}/add`, 'x', once)]) {
-      expect([answer.status, answer.json()['code']]).toEqual([400, 'bad_idempotency_key']);
-    }
-    expect([server.sizeOf(log), server.sizeOf(raw)]).toEqual([0, 0]);
-  });
-
   test.each(['k', 'k'.repeat(256), '!"#$%&~'])('a key that is one: %s', async (once) => {
     expect(places(await post('{}', once))).toEqual([0]);
     expect((await add('x', once)).text).toBe('0');

@@ -93,25 +93,6 @@ describe('settings', () => {
     expect(said.map(({ action }) => action)).toEqual(['log.settings_changed']);
     expect(server.sizeOf(raw)).toBe(0);
   });
-
-  test.each<readonly [string, unknown, number, string]>([
-    ['nothing', {}, 400, 'bad_request'],
-    ['an unknown member', { public_reads: true, kind: 'raw' }, 400, 'bad_request'],
-    ['a wrong type', { public_reads: 'yes' }, 400, 'bad_request'],
-    ['null for a truth', { public_reads: null }, 400, 'bad_request'],
-    ['no pointer', { id_pointer: 'id' }, 400, 'bad_pointer'],
-    ['no object', '[]', 400, 'not_an_object'],
-    ['the same member twice', '{"public_reads":true,"public_reads":false}', 400, 'duplicate_key'],
-    ['nothing at all', '', 400, 'empty_event'],
-  ])('refused: %s', async (_, body, status, code) => {
-    expect(refusal(await patch(log, body))).toEqual([status, code]);
-    expect(server.sizeOf(log)).toBe(0);
-  });
-
-  test('an id pointer for a raw log', async () => {
-    await server.makeLog(`${log}-raw`, { kind: 'raw' });
-    expect(refusal(await patch(`${log}-raw`, { id_pointer: '/id' }))).toEqual([409, 'wrong_log_kind']);
-  });
 });
 
 describe('freezing', () => {
@@ -246,24 +227,6 @@ describe('deletion', () => {
     expect((await server.post(`/logs/${keeper}/events`, '{"keep":2}')).status).toBe(200);
     expect((await events(keeper)).map(({ event }) => event)).toEqual([{ keep: 1 }, { keep: 2 }]);
   });
-});
-
-describe('the log of the server itself', () => {
-  test.each([
-    ['settings', () => patch('_system', { public_reads: true })],
-    ['freezing', () => freeze('_system')],
-    ['deletion', () => remove('_system')],
-  ])('%s', async (_, ask) => {
-    expect(refusal(await ask())).toEqual([403, 'forbidden']);
-  });
-});
-
-test.each([
-  ['settings', () => patch('nowhere', { public_reads: true })],
-  ['freezing', () => freeze('nowhere')],
-  ['deletion', () => remove('nowhere')],
-])('a log that is not there: %s', async (_, ask) => {
-  expect(refusal(await ask())).toEqual([404, 'not_found']);
 });
 
 test('nothing has stopped the server', () => expect(server.fatal).toEqual([]));

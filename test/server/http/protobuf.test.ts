@@ -7,7 +7,7 @@ import { verifyEntry } from '../../../proofs/entry.ts';
 import { parseVerifierKey, type VerifierKey } from '../../../proofs/key.ts';
 import { parseMicros } from '../../../proofs/time.ts';
 import { verifyTreeHeadSignature } from '../../../proofs/tree-head-signature.ts';
-import { concatBytes, fromHex, utf8 } from '../../../tree/bytes.ts';
+import { utf8 } from '../../../tree/bytes.ts';
 import { asTreeHash } from '../../../tree/hash.ts';
 import { ROOT } from '../../support/spawn-server.ts';
 import { ADMIN_KEY, type Answer, type Json, type Send, TestServer } from '../../support/test-server.ts';
@@ -268,29 +268,6 @@ describe('bad requests', () => {
 
   const large = `{"a":"${'x'.repeat(993)}"}`;
 
-  test.each<readonly [what: string, body: Uint8Array, status: number, code: string]>([
-    ['nothing', new Uint8Array(), 400, 'empty_batch'],
-    ['JSON', utf8('{"a":1}'), 400, 'malformed_protobuf'],
-    ['an unknown field', concatBytes(request('{}'), fromHex('120178')), 400, 'malformed_protobuf'],
-    ['a wrong wire type', fromHex('0801'), 400, 'malformed_protobuf'],
-    ['groups', fromHex('0b'.repeat(5000)), 400, 'malformed_protobuf'],
-    ['an event cut off', request('{"a":1}').subarray(0, -1), 400, 'malformed_protobuf'],
-    ['a length of more than 32 bits', fromHex('0a8080808010'), 400, 'malformed_protobuf'],
-    ['a length that never ends', fromHex(`0a${'ff'.repeat(100)}`), 400, 'malformed_protobuf'],
-    ['too many events', request(...Array<string>(21).fill('{}')), 413, 'too_many_events'],
-    ['too many, of which none is good', request(...Array<string>(21).fill('')), 413, 'too_many_events'],
-    ['an event too large', request(large), 413, 'event_too_large'],
-    ['a body too large', request(...Array<string>(11).fill(large)), 413, 'body_too_large'],
-    ['an empty event', request(''), 400, 'empty_event'],
-    ['an array', request('[]'), 400, 'not_an_object'],
-    ['invalid UTF-8', request(Uint8Array.of(0x7b, 0xff, 0x7d)), 400, 'invalid_utf8'],
-    ['a duplicate key', request('{"a":1,"a":1}'), 400, 'duplicate_key'],
-    ['an id that is none', request('{"id":{}}'), 422, 'bad_event_id'],
-  ])('%s', async (_what, body, status, code) => {
-    await refused(body, status, { code });
-    await refused(body, status, { code }, { chunked: true });
-  });
-
   test('every bad event is listed by its position', async () => {
     const errors = [
       { position: 1, code: 'not_an_object', detail: expect.any(String) },
@@ -319,19 +296,6 @@ describe('bad requests', () => {
     await send('/logs/conflict/events', request('{"id":1}', '{"id":2}'));
     const answer = await send('/logs/conflict/events', request('{"id":3}', '{"id":2,"x":1}'));
     expect(answer.json()).toMatchObject({ status: 409, code: 'id_conflict', position: 1, leaf_index: 1 });
-  });
-
-  test.each([
-    ['application/protobuf', 415, 'unsupported_media_type'],
-    ['application/x-protobuf2', 415, 'unsupported_media_type'],
-    ['application/vnd.google.protobuf', 415, 'unsupported_media_type'],
-    [`${PROTOBUF}; charset=latin1`, 415, 'unsupported_media_type'],
-  ])('Content-Type: %s', async (type, status, code) => {
-    await refused(request('{}'), status, { code }, { headers: { 'content-type': type } });
-  });
-
-  test('protobuf under the name of JSON', async () => {
-    await refused(request('{}'), 400, { code: 'malformed_json' }, { headers: { 'content-type': 'application/json' } });
   });
 
   test('parameters of the media type are no matter', async () => {

@@ -1,0 +1,262 @@
+/** Paths that lead nowhere, methods that are not there, and logs that cannot do what is asked of them. */
+import { ROUTES } from '../../../../server/http/routes.ts';
+import { type Asked, type BadCase, EVENTS, get, postJson } from './case.ts';
+
+const NOWHERE = [
+  '/',
+  '/index.html',
+  '/favicon.ico',
+  '/robots.txt',
+  '/.env',
+  '/.git/config',
+  '/logs',
+  '/logs/',
+  '//logs/main',
+  '/logs/main/',
+  '/logs//main',
+  '/logs//checkpoint',
+  '/LOGS/main',
+  '/logs/MAIN/checkpoint',
+  '/logs/main/Checkpoint',
+  '/logs/main/checkpoint/',
+  '/logs/main//checkpoint',
+  '/logs/main/./checkpoint',
+  '/logs/main/../main/checkpoint',
+  '/logs/main/%2e%2e/main/checkpoint',
+  '/logs/%2e%2e/logs/main',
+  '/logs/../admin/keys',
+  '/logs/main/%63heckpoint',
+  '/logs/%6dain/checkpoint',
+  '/logs/main%2fcheckpoint',
+  '/logs/main%00/checkpoint',
+  '/logs/main%20/checkpoint',
+  '/logs/main;x=1/checkpoint',
+  '/logs/main\\checkpoint',
+  '/logs/__proto__/checkpoint',
+  '/logs/constructor/checkpoint',
+  '/logs/hasOwnProperty',
+  '/logs/nowhere/checkpoint',
+  '/logs/main/events/0/x',
+  '/logs/main/proofs',
+  '/logs/main/proofs/',
+  '/logs/main/proofs/0',
+  '/logs/main/proofs/0.TLOG-PROOF',
+  '/logs/main/proofs/0.tlog-proof/',
+  '/logs/main/adds',
+  '/logs/main/ct/v1/add-chain',
+  '/logs/main/ct/v1/add-pre-chain',
+  '/logs/main/ct/v1/get-roots',
+  '/logs/main/ct/v1/get-sth/',
+  '/logs/main/ct/v1/GET-STH',
+  '/logs/main/ct/v1/',
+  '/logs/main/ct/v2/get-sth',
+  '/admin',
+  '/admin/',
+  '/admin/users',
+  '/admin/logs/main/freeze/x',
+  '/healthz/',
+  '/healthz%00',
+  '/healthz#x',
+  '/metrics/../admin/keys',
+  '/debug/pprof',
+  '/__proto__',
+  '/%',
+  '/%zz',
+  '/%ff',
+  '/..%2f..%2fetc%2fpasswd',
+  '/../../etc/passwd',
+  `/${'x'.repeat(8000)}`,
+  `/${'x/'.repeat(4000)}`,
+];
+
+/** Below `tile/`: other spellings of what is there, and what is not there. `blobs` has 300 entries. */
+const TILES = [
+  '',
+  '0',
+  '0/',
+  '0/0',
+  '0/00',
+  '0/0000',
+  '0/001',
+  '0/002.p/1',
+  '0/000.p/0',
+  '0/000.p/01',
+  '0/000.p/256',
+  '0/000.p/1000',
+  '0/000.p/1/',
+  '0/000.p/+1',
+  '0/000.p/1.0',
+  '0/000.p/9007199254740993',
+  '0/000.p',
+  '0/000.p/',
+  '0/000.p//1',
+  '0/000.P/1',
+  '0/001.p/45',
+  '0/000/',
+  '/0/000',
+  '0//000',
+  '0/abc',
+  '0/x000/000',
+  '0/x000/x000/000',
+  '0/X000/000',
+  '0/x00/000',
+  '0/x00a/000',
+  '0/x001/000',
+  '0/x007/199/254',
+  '0/x009/x007/x199/x254/x740/991',
+  '0/x999/x999/x999/x999/x999/999',
+  `0/${'x999/'.repeat(20)}999`,
+  `0/${'x000/'.repeat(500)}000`,
+  '0/-01',
+  '0/+00',
+  '0/0x0',
+  '%30/000',
+  '0/%30%30%30',
+  '0%2f000',
+  '0/000%2ep/1',
+  '0/000%00',
+  '0/000%0a',
+  '0/000%20',
+  '0/000;v=1',
+  '00/000',
+  '+0/000',
+  '-0/000',
+  '1/000',
+  '1/000.p/2',
+  '1/001.p/1',
+  '2/000.p/1',
+  '63/000.p/1',
+  '64/000',
+  '99/000',
+  '100/000',
+  'entries/0',
+  'entries/001',
+  'entries/001.p/45',
+  'entries/000.p/256',
+  'entries/000.p/008',
+  'entries/x000/000',
+  'Entries/000',
+  'entries%2f000',
+  'data/000',
+  '../checkpoint',
+  '0/../0/000',
+  '0/%2e%2e/0/000',
+  '0/..%2f000',
+  '0/..%2f..%2f..%2fguard',
+  '..%2f..%2f..%2f..%2fetc%2fpasswd',
+  '....//....//etc/passwd',
+  '%c0%ae%c0%ae%2fdb',
+].map((rest) => `/logs/blobs/tile/${rest}`);
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY'];
+
+/** Path by path, the methods that docs/api.md has for it. */
+const ALLOWED: readonly (readonly [path: string, allow: string])[] = [
+  ['/logs/main', 'GET, HEAD'],
+  ['/logs/main/events', 'GET, HEAD, POST'],
+  ['/logs/main/events/0', 'GET, HEAD'],
+  ['/logs/main/add', 'POST'],
+  ['/logs/main/add-batch', 'POST'],
+  ['/logs/main/checkpoint', 'GET, HEAD'],
+  ['/logs/main/tile/0/000', 'GET, HEAD'],
+  ['/logs/main/tile/entries/000', 'GET, HEAD'],
+  ['/logs/main/proofs/inclusion', 'GET, HEAD'],
+  ['/logs/main/proofs/consistency', 'GET, HEAD'],
+  ['/logs/main/proofs/0.tlog-proof', 'GET, HEAD'],
+  ['/logs/main/tree-head', 'GET, HEAD'],
+  ['/logs/main/tree-heads', 'GET, HEAD'],
+  ['/logs/main/ct/v1/get-sth', 'GET, HEAD'],
+  ['/logs/main/ct/v1/get-sth-consistency', 'GET, HEAD'],
+  ['/logs/main/ct/v1/get-proof-by-hash', 'GET, HEAD'],
+  ['/logs/main/ct/v1/get-entries', 'GET, HEAD'],
+  ['/logs/main/ct/v1/get-entry-and-proof', 'GET, HEAD'],
+  ['/admin/logs', 'GET, HEAD, POST'],
+  ['/admin/logs/main', 'DELETE, PATCH'],
+  ['/admin/logs/main/freeze', 'POST'],
+  ['/admin/keys', 'GET, HEAD, POST'],
+  ['/admin/keys/0000000000000000', 'DELETE'],
+  ['/admin/keys/', 'DELETE'],
+  ['/admin/clock', 'POST'],
+  ['/healthz', 'GET, HEAD'],
+  ['/readyz', 'GET, HEAD'],
+  ['/metrics', 'GET, HEAD'],
+];
+
+/** A case of a method that is not there; the headers of its answer must name those that are. */
+export interface MethodCase extends BadCase {
+  readonly allow: string;
+}
+
+export const METHOD_CASES: readonly MethodCase[] = ALLOWED.flatMap(([path, allow]) =>
+  METHODS.filter((method) => !allow.split(', ').includes(method)).flatMap((method) =>
+    [null, undefined].map((key) => ({
+      name: `${method} ${path}${key === null ? ' without a key' : ''}`,
+      ask: { method, path, ...(key === null ? { key } : {}) },
+      status: 405,
+      code: 'method_not_allowed',
+      allow,
+    })),
+  ),
+);
+
+/** How many paths of the table of routes stand above; a new one needs its row there. */
+export const PATHS_OF_ROUTES = new Set(ROUTES.map(({ path }) => path)).size;
+export const PATHS_WITH_METHODS = ALLOWED.filter(
+  ([path]) => path !== '/admin/keys/' && path !== '/logs/main/tile/entries/000',
+).length;
+
+const refused = (name: string, ask: Asked, status: number, code: string): BadCase => ({ name, ask, status, code });
+
+/** `frozen` and `blobs` have no events to give or take; `deleted` is gone. */
+const STATES: readonly BadCase[] = [
+  refused('an event for a raw log', postJson('/logs/blobs/events', '{"a":1}'), 409, 'wrong_log_kind'),
+  refused('the events of a raw log', get('/logs/blobs/events'), 409, 'wrong_log_kind'),
+  refused('an event of a raw log', get('/logs/blobs/events/0'), 409, 'wrong_log_kind'),
+  refused('a raw entry for an events log', postJson('/logs/main/add', 'x'), 409, 'wrong_log_kind'),
+  refused('raw entries for an events log', postJson('/logs/main/add-batch', 'x'), 409, 'wrong_log_kind'),
+  refused('an event for the log of the server', postJson('/logs/_system/events', '{"a":1}'), 403, 'forbidden'),
+  refused('an event for a log that is not there', postJson('/logs/nowhere/events', '{"a":1}'), 404, 'not_found'),
+  refused('an event for a frozen log', postJson('/logs/frozen/events', '{"a":1}'), 410, 'log_frozen'),
+  refused('an event for a deleted log', postJson('/logs/deleted/events', '{"a":1}'), 410, 'log_deleted'),
+  refused('the checkpoint of a deleted log', get('/logs/deleted/checkpoint'), 410, 'log_deleted'),
+  refused('a tile of a deleted log', get('/logs/deleted/tile/0/000.p/1'), 410, 'log_deleted'),
+  refused('a deleted log', get('/logs/deleted'), 410, 'log_deleted'),
+];
+
+/** Headers that some servers believe; here they change nothing, so the answer is that of the request itself. */
+const SPOOFED: readonly BadCase[] = [
+  ['x-http-method-override', 'GET'],
+  ['x-http-method', 'GET'],
+  ['x-method-override', 'GET'],
+].map(([name = '', value = '']) =>
+  refused(
+    `${name} makes no other method`,
+    { method: 'PUT', path: EVENTS, headers: { [name]: value } },
+    405,
+    'method_not_allowed',
+  ),
+);
+const REROUTED: readonly BadCase[] = ['x-original-url', 'x-rewrite-url', 'x-forwarded-prefix', 'x-forwarded-host'].map(
+  (name) =>
+    refused(`${name} leads nowhere else`, get('/nothing', { headers: { [name]: '/healthz' } }), 404, 'not_found'),
+);
+
+export const PATH_CASES: readonly BadCase[] = [
+  ...NOWHERE.map((path) => refused(`nowhere: ${path.slice(0, 60)} (${path.length})`, get(path), 404, 'not_found')),
+  ...TILES.map((path) => refused(`no tile: ${path}`, get(path), 404, 'no_such_tile')),
+  refused(
+    'a method that is not there, with a body',
+    { method: 'PUT', path: EVENTS, body: '{"a":1}' },
+    405,
+    'method_not_allowed',
+  ),
+  refused(
+    'a method that is not there, with 3 MB',
+    { method: 'PUT', path: '/healthz', body: () => 'x'.repeat(3_000_000) },
+    405,
+    'method_not_allowed',
+  ),
+  ...STATES,
+  ...SPOOFED,
+  ...REROUTED,
+];
