@@ -184,6 +184,20 @@ export const SETTINGS = {
     fallback: String(SEQUENCER_LIMITS.maxPendingEntries),
     schema: whole(1, 10_000_000),
   },
+  keyRequests: {
+    flag: 'key-requests',
+    value: 'N',
+    help: 'requests a second that one API key may send before others get 429, 0: any number; e.g. 500',
+    fallback: '0',
+    schema: whole(0, 1_000_000),
+  },
+  keyEntries: {
+    flag: 'key-entries',
+    value: 'N',
+    help: 'entries a second that one API key may append before others get 429, 0: any number; e.g. 10000',
+    fallback: '0',
+    schema: whole(0, 10_000_000),
+  },
   maxForwardStep: {
     flag: 'max-forward-step',
     value: 'MS',

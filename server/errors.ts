@@ -32,6 +32,7 @@ export type ServerErrorCode =
   | 'no_such_key'
   | 'tree_size_not_signed'
   | 'id_conflict'
+  | 'rate_limited'
   // what the server can't do now
   | 'pushback'
   | 'storage_full'
@@ -47,14 +48,21 @@ export type ServerErrorCode =
 
 export class ServerError extends LogError<ServerErrorCode> {
   readonly details: Readonly<Record<string, unknown>>;
+  /** Seconds after which it is worth asking again, where the code alone does not say. */
+  readonly retryAfter: number | undefined;
 
   constructor(
     code: ServerErrorCode,
     message: string,
-    options: { readonly cause?: unknown; readonly details?: Readonly<Record<string, unknown>> } = {},
+    options: {
+      readonly cause?: unknown;
+      readonly details?: Readonly<Record<string, unknown>>;
+      readonly retryAfter?: number;
+    } = {},
   ) {
     super(code, message, options.cause === undefined ? undefined : { cause: options.cause });
     this.details = options.details ?? {};
+    this.retryAfter = options.retryAfter;
   }
 }
 

@@ -12,6 +12,7 @@ export class Metrics {
   readonly #replays: Counter;
   readonly #damage: Counter;
   readonly #failedLogins: Counter;
+  readonly #rateLimited: Counter;
   readonly #certificateEnd: Gauge;
   readonly #clockAlarms: Counter<'kind'>;
 
@@ -45,6 +46,11 @@ export class Metrics {
     this.#failedLogins = new Counter({
       name: 'indelible_failed_logins_total',
       help: 'Requests with an API key that is unknown or revoked.',
+      registers,
+    });
+    this.#rateLimited = new Counter({
+      name: 'indelible_rate_limited_total',
+      help: 'Requests refused because their API key asked for more than it may.',
       registers,
     });
     this.#certificateEnd = new Gauge({
@@ -132,6 +138,10 @@ export class Metrics {
 
   loginFailed(): void {
     this.#failedLogins.inc();
+  }
+
+  rateLimited(): void {
+    this.#rateLimited.inc();
   }
 
   /** `end` in milliseconds since the Unix epoch. */

@@ -10,6 +10,7 @@ import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { FailedLogins } from './http/failed-logins.ts';
 import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
+import { RateLimiter } from './http/rate-limiter.ts';
 import { certificateEnd, certificateWarnings, loadTls, type Tls } from './http/tls.ts';
 import { Metrics } from './metrics.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
@@ -139,7 +140,15 @@ export async function runServer(
     },
   });
   const proxies = config.trustedProxies;
-  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, proxies, failedLogins });
+  const rates = new RateLimiter({
+    limits: { requests: config.keyRequests, entries: config.keyEntries },
+    clock: systemClock,
+    onRefused: ({ id, name }, isNews) => {
+      metrics.rateLimited();
+      if (isNews) logger.warn({ key: id, name }, 'an API key asks for more than it may; its requests get 429');
+    },
+  });
+  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, proxies, failedLogins, rates });
   started.server.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');

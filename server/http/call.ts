@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import type { LogServer } from '../log-server.ts';
 import type { Metrics } from '../metrics.ts';
 import type { BodyBudget } from './body-budget.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 
 /** Limits of requests; `serve --help` explains each. */
 export interface HttpLimits {
@@ -33,6 +34,8 @@ export interface Call {
   readonly ready: () => boolean;
   /** What all bodies under way share. */
   readonly bodies: BodyBudget;
+  /** What each API key may ask for; without it, anything. */
+  readonly rates: RateLimiter | undefined;
   readonly req: IncomingMessage;
   /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
   readonly params: Readonly<Record<string, string>>;

@@ -13,6 +13,7 @@ import type { Call } from './call.ts';
 import type { FailedLogins } from './failed-logins.ts';
 import { problem, problemOf } from './problem.ts';
 import { ProvenKeys } from './proven-keys.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { type Reply, send, withHeaders } from './reply.ts';
 import { type Match, type Matched, Router } from './router.ts';
 import { type LogRoute, ROUTES } from './routes.ts';
@@ -26,6 +27,8 @@ export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> 
   /** Peers whose X-Forwarded-For and X-Forwarded-Proto are believed. Default: none. */
   readonly proxies?: Proxies;
   readonly failedLogins?: FailedLogins;
+  /** What each API key may ask for; without it, anything. */
+  readonly rates?: RateLimiter;
 };
 
 /** Bytes of bodies under way at once: eight of the largest. */
@@ -148,7 +151,7 @@ function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): st
 const NOT_FOUND = 'there is nothing here for you';
 
 function handle(context: FullContext, req: IncomingMessage, { route, params }: Matched): Reply | Promise<Reply> {
-  const { server, limits, metrics, ready, bodies } = context;
+  const { server, limits, metrics, ready, bodies, rates } = context;
   const { authorization } = req.headers;
   const key = context.provenKeys.of(req.socket, authorization);
   const open = route.for === 'server' && route.scope === undefined;
@@ -157,6 +160,9 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
     metrics.loginFailed();
     throw new ServerError('unauthorized', 'this API key is not known, or revoked');
   }
+  // Before anything else is done for it.
+  const tooMuch = open || key === undefined ? undefined : rates?.request(key);
+  if (tooMuch !== undefined) throw tooMuch;
   const url = req.url as string;
   const at = url.indexOf('?');
   const search = at < 0 ? '' : url.slice(at + 1);
@@ -166,7 +172,7 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
       if (permits(key, null, route.scope) !== 'yes')
         throw new ServerError('forbidden', `the scope ${route.scope} over all logs is needed`);
     }
-    return route.handle({ server, limits, metrics, ready, bodies, req, params, search, key });
+    return route.handle({ server, limits, metrics, ready, bodies, rates, req, params, search, key });
   }
   const name = params['log'] as string;
   const log = authorize(route, server.log(name), name, key);
@@ -175,7 +181,7 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
   if (route.kind !== undefined && kind !== route.kind)
     throw new ServerError('wrong_log_kind', `this is a log of kind ${kind}; only ${route.kind} logs have that`);
   // Spelt out: spreading the context into each call cost 2.4 KB of garbage a request.
-  return route.handle({ server, limits, metrics, ready, bodies, req, params, search, key, log });
+  return route.handle({ server, limits, metrics, ready, bodies, rates, req, params, search, key, log });
 }
 
 const SEND_KEY = 'send an API key: Authorization: Bearer ind_…';

@@ -58,10 +58,12 @@ export async function append(call: LogCall): Promise<Reply> {
     place = (position) => ({ line: lines[position] as number });
   }
 
+  // The route needs the scope, so there is a key.
+  const { id: by, name: source } = key as NonNullable<typeof key>;
+  const tooMuch = call.rates?.entries(key as NonNullable<typeof key>, events.length);
+  if (tooMuch !== undefined) throw tooMuch;
   let appended: Appended[];
   try {
-    // The route needs the scope, so there is a key.
-    const { id: by, name: source } = key as NonNullable<typeof key>;
     appended = await server.sequencer.append({ log, events, by, source, via: 'events', once });
   } catch (error) {
     if (place === undefined || !(error instanceof ConflictError)) throw error;

@@ -54,6 +54,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   too_many_members: [400, 'Too many members'],
   integer_out_of_range: [400, 'Integer out of range'],
   number_out_of_range: [400, 'Number out of range'],
+  rate_limited: [429, 'Too many for this API key'],
   pushback: [503, 'Too busy'],
   storage_full: [507, 'Storage nearly full'],
   shutting_down: [503, 'Shutting down'],
@@ -78,9 +79,13 @@ const RETRY_AFTER: Partial<Record<Code, string>> = {
   clock_unsafe: '60',
 };
 
-export function problem(code: Code, detail: string, members: Readonly<Record<string, unknown>> = {}): Reply {
+export function problem(
+  code: Code,
+  detail: string,
+  members: Readonly<Record<string, unknown>> = {},
+  retryAfter = RETRY_AFTER[code],
+): Reply {
   const [status, title] = PROBLEMS[code];
-  const retryAfter = RETRY_AFTER[code];
   return {
     status,
     headers: {
@@ -96,7 +101,8 @@ export function problem(code: Code, detail: string, members: Readonly<Record<str
 
 /** The reply for whatever a handler threw. What is not an error of ours says nothing about our insides. */
 export function problemOf(error: unknown): Reply {
-  if (error instanceof ServerError) return problem(error.code, error.message, error.details);
+  if (error instanceof ServerError)
+    return problem(error.code, error.message, error.details, error.retryAfter?.toString());
   if (error instanceof IngestError) {
     const { limit, offset, line } = error;
     return problem(error.code, error.message, {

@@ -58,14 +58,20 @@ function reserved(details: { readonly position?: number }): ServerError {
 }
 
 function append(
-  { log, server, key, metrics }: LogCall,
+  { log, server, key, metrics, rates }: LogCall,
   leaves: Uint8Array | FramedLeaves,
   once: string | undefined,
   resolve: (reply: Reply) => void,
   reject: (error: unknown) => void,
 ): void {
   // The route needs the scope, so there is a key.
-  const { name: source } = key as NonNullable<typeof key>;
+  const sender = key as NonNullable<typeof key>;
+  const tooMuch = rates?.entries(sender, leaves instanceof Uint8Array ? 1 : leaves.count);
+  if (tooMuch !== undefined) {
+    reject(tooMuch);
+    return;
+  }
+  const { name: source } = sender;
   const answer = ({ leafIndex, replayed }: RawAppended): void => {
     if (replayed) metrics.replayed(leaves instanceof Uint8Array ? 1 : leaves.count);
     resolve({ status: 200, headers: replayed ? REPLAYED_HEADERS : HEADERS, body: String(leafIndex) });

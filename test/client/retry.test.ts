@@ -88,6 +88,13 @@ describe('an append that would be stored twice', () => {
     expect([log.entries.length, waits[0]]).toEqual([1, 3000]);
   });
 
+  test('is repeated after 429 rate_limited, when the server says so', async () => {
+    const { log, client, waits } = setUp();
+    log.faults.push(reply(429, 'rate_limited', { 'retry-after': '2' }));
+    await client.append(WITH_ID);
+    expect([log.entries.length, waits]).toEqual([1, [2000]]);
+  });
+
   test('is repeated after 507 storage_full, and is known not to be stored if that stays so', async () => {
     const { log, client } = setUp({ retries: { attempts: 2 } });
     log.faults.push(reply(507, 'storage_full', { 'retry-after': '10' }));
