@@ -28,6 +28,7 @@ export function receiveBody(
   }
   let chunks: Buffer[] = [];
   let taken = 0;
+  let refused = false;
   /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
   const finish = (): void => {
     bodies.giveBack(taken);
@@ -35,6 +36,7 @@ export function receiveBody(
     chunks = [];
   };
   const stop = (error: ServerError): void => {
+    refused = true;
     req.pause();
     req.removeAllListeners('data');
     finish();
@@ -50,6 +52,8 @@ export function receiveBody(
     }
   });
   req.on('end', () => {
+    // The rest of a refused body is thrown away, and then it ends like any other: an empty one would be an entry of a raw log.
+    if (refused) return;
     const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
     finish();
     if (key === undefined || server.apiKeys.holds(key))

@@ -1,8 +1,9 @@
 /** Raw logs: the contract of other transparency logs (SPECS §13.1), and what of it is refused. */
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { openCheckpoint } from '../../../proofs/checkpoint.ts';
 import { verifyInclusion } from '../../../proofs/inclusion.ts';
 import { parseVerifierKey } from '../../../proofs/key.ts';
+import { BodyBudget } from '../../../server/http/body-budget.ts';
 import { decodeBundle, encodeBundle } from '../../../tree/bundles.ts';
 import { fromBase64, utf8 } from '../../../tree/bytes.ts';
 import { asTreeHash, leafHash } from '../../../tree/hash.ts';
@@ -45,6 +46,19 @@ describe('add', () => {
     expect((await add('')).text).toBe(String(before));
     expect((await add(new Uint8Array(65_535))).text).toBe(String(before + 1));
     expect(await size()).toBe(before + 2);
+  });
+
+  test('what is refused while it comes is not stored when it has ended', async () => {
+    const before = await size();
+    const tooLarge = { key: ADMIN_KEY, body: new Uint8Array(65_536), chunked: true };
+    expect((await server.request('POST', '/logs/raw/add', tooLarge)).status).toBe(413);
+    // All memory for bodies taken: what comes now is answered 503, nothing stored.
+    const taken = jest.spyOn(BodyBudget.prototype, 'take').mockReturnValue(false);
+    const pushback = await add('entry');
+    taken.mockRestore();
+    expect([pushback.status, pushback.json()['code']]).toEqual([503, 'pushback']);
+    await new Promise((wait) => setTimeout(wait, 100));
+    expect((await add('entry')).text).toBe(String(before));
   });
 
   test('what only nearly passes for an event is an entry', async () => {
