@@ -25,6 +25,8 @@ export interface BadCase {
   readonly status: number;
   readonly code: string;
   readonly at?: Target;
+  /** The methods that are there, where that is what is wrong. */
+  readonly allow?: string;
 }
 
 /** Bytes that a client sends on a socket of its own, latin1. */

@@ -182,12 +182,7 @@ const ALLOWED: readonly (readonly [path: string, allow: string])[] = [
   ['/metrics', 'GET, HEAD'],
 ];
 
-/** A case of a method that is not there; the headers of its answer must name those that are. */
-export interface MethodCase extends BadCase {
-  readonly allow: string;
-}
-
-export const METHOD_CASES: readonly MethodCase[] = ALLOWED.flatMap(([path, allow]) =>
+export const METHOD_CASES: readonly BadCase[] = ALLOWED.flatMap(([path, allow]) =>
   METHODS.filter((method) => !allow.split(', ').includes(method)).flatMap((method) =>
     [null, undefined].map((key) => ({
       name: `${method} ${path}${key === null ? ' without a key' : ''}`,
@@ -206,6 +201,10 @@ export const PATHS_WITH_METHODS = ALLOWED.filter(
 ).length;
 
 const refused = (name: string, ask: Asked, status: number, code: string): BadCase => ({ name, ask, status, code });
+const notAllowed = (name: string, ask: Asked, allow: string): BadCase => ({
+  ...refused(name, ask, 405, 'method_not_allowed'),
+  allow,
+});
 
 /** `frozen` and `blobs` have no events to give or take; `deleted` is gone. */
 const STATES: readonly BadCase[] = [
@@ -229,11 +228,10 @@ const SPOOFED: readonly BadCase[] = [
   ['x-http-method', 'GET'],
   ['x-method-override', 'GET'],
 ].map(([name = '', value = '']) =>
-  refused(
+  notAllowed(
     `${name} makes no other method`,
     { method: 'PUT', path: EVENTS, headers: { [name]: value } },
-    405,
-    'method_not_allowed',
+    'GET, HEAD, POST',
   ),
 );
 const REROUTED: readonly BadCase[] = ['x-original-url', 'x-rewrite-url', 'x-forwarded-prefix', 'x-forwarded-host'].map(
@@ -244,17 +242,15 @@ const REROUTED: readonly BadCase[] = ['x-original-url', 'x-rewrite-url', 'x-forw
 export const PATH_CASES: readonly BadCase[] = [
   ...NOWHERE.map((path) => refused(`nowhere: ${path.slice(0, 60)} (${path.length})`, get(path), 404, 'not_found')),
   ...TILES.map((path) => refused(`no tile: ${path}`, get(path), 404, 'no_such_tile')),
-  refused(
+  notAllowed(
     'a method that is not there, with a body',
     { method: 'PUT', path: EVENTS, body: '{"a":1}' },
-    405,
-    'method_not_allowed',
+    'GET, HEAD, POST',
   ),
-  refused(
+  notAllowed(
     'a method that is not there, with 3 MB',
     { method: 'PUT', path: '/healthz', body: () => 'x'.repeat(3_000_000) },
-    405,
-    'method_not_allowed',
+    'GET, HEAD',
   ),
   ...STATES,
   ...SPOOFED,

@@ -50,7 +50,6 @@ const LENGTHS = [
 ].map((value) => raw(`Content-Length: ${shown(value)}`, post(`Content-Length: ${value}\r\n`, '{"a":1}')));
 
 const CODINGS = [
-  '',
   'identity',
   'gzip',
   'xchunked',
@@ -108,12 +107,9 @@ const FRAMINGS = [
     'a coding in HTTP/1.0',
     `POST ${EVENTS} HTTP/1.0\r\n${AUTHORIZED}Content-Type: application/json\r\nTransfer-Encoding: gzip, chunked\r\n\r\n${CHUNKS}`,
   ),
-  raw(
-    'Transfer_Encoding is another header, and its body nobody’s',
-    post('Transfer_Encoding: chunked\r\n', CHUNKS),
-    [400],
-    'empty_event',
-  ),
+  // Their bodies are taken for requests that are none, and behind a request that waits for its answer that closes the connection.
+  raw('an empty Transfer-Encoding', post('Transfer-Encoding:\r\n', CHUNKS), []),
+  raw('Transfer_Encoding, which is another header', post('Transfer_Encoding: chunked\r\n', CHUNKS), []),
 ];
 
 const CHUNK_SIZES = [
@@ -230,7 +226,6 @@ const VERSIONS = [
   'http/1.1',
   'HTTP/1.1 ',
   'ICE/1.0',
-  'RTSP/1.0',
   'SIP/2.0',
   '',
 ].map((version) => raw(`the version ${shown(version)}`, health('', `GET /healthz ${version}`)));
@@ -310,8 +305,8 @@ const BEHIND = [
     [400],
     'malformed_json',
   ),
-  raw('a request behind one that closes', `${health(CLOSE)}${SECOND}`, [200]),
-  raw('a request behind HTTP/1.0', `GET /healthz HTTP/1.0\r\n\r\n${SECOND}`, [200]),
+  raw('a request behind one that closes', `${health(CLOSE)}${SECOND}`, []),
+  raw('a request behind HTTP/1.0', `GET /healthz HTTP/1.0\r\n\r\n${SECOND}`, []),
   raw('a request behind what is none', `nonsense\r\n\r\n${SECOND}`),
   raw('a request behind an ambiguous one', `${post(`${LENGTH}${CHUNKED}`, CHUNKS)}${SECOND}`),
   raw('a request behind a chunk cut off', `${post(CHUNKED, '7\r\n{"a":1}X\r\n')}${SECOND}`),
@@ -331,6 +326,7 @@ const FINE = [
   raw('the absolute form, express', health(CLOSE, 'GET http://[/logs/main HTTP/1.1'), [200]),
   raw('the absolute form of nothing', health(CLOSE, 'GET http:///healthz HTTP/1.1'), [200]),
   raw('HTTP/1.0', 'GET /healthz HTTP/1.0\r\n\r\n', [200]),
+  raw('a version that Node takes for HTTP/1.0', 'GET /healthz RTSP/1.0\r\n\r\n', [200]),
   raw('line ends before the request', `\r\n\r\n${health(CLOSE)}`, [200]),
   raw('an expectation nobody knows', health(`Expect: magic\r\n${CLOSE}`), [200]),
   raw('an upgrade', health('Connection: upgrade, close\r\nUpgrade: h2c\r\n'), [200]),
