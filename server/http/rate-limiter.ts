@@ -19,23 +19,23 @@ export interface RateLimits {
 /** Microseconds within which one key is named once. */
 const QUIET = 60_000_000;
 
-/** What is left for one key, and since when it fills. */
+/** What is left for one key, and since when it fills. Counted in millionths, so that a microsecond adds a whole number: nothing is rounded. */
 class Bucket {
   #level: number;
   #at: number;
 
   constructor(rate: number, now: number) {
-    this.#level = rate;
+    this.#level = rate * 1e6;
     this.#at = now;
   }
 
   /** Takes an amount and gives 0, or takes nothing and gives the microseconds until it can be had. */
   take(amount: number, rate: number, now: number): number {
-    this.#level = Math.min(rate, this.#level + ((now - this.#at) * rate) / 1e6);
+    this.#level = Math.min(rate * 1e6, this.#level + (now - this.#at) * rate);
     this.#at = now;
-    const missing = Math.min(amount, rate) - this.#level;
-    if (missing > 0) return (missing / rate) * 1e6;
-    this.#level -= amount;
+    const missing = Math.min(amount, rate) * 1e6 - this.#level;
+    if (missing > 0) return missing / rate;
+    this.#level -= amount * 1e6;
     return 0;
   }
 }
