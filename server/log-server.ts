@@ -29,7 +29,7 @@ import {
 import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
 import { Publisher, type PublisherIntervals } from './publisher.ts';
 import { Scrub, type ScrubOptions } from './scrub.ts';
-import { type KeyRing, makeKeyRing } from './secrets.ts';
+import { hideSecrets, type KeyRing, makeKeyRing } from './secrets.ts';
 import { CHANGE_COST, Sequencer, type SequencerLimits } from './sequencer.ts';
 import type { DerivedStore } from './storage/derived.ts';
 import { apiKeyKey, headKey, logDefinitionKey, STORE_KEY } from './storage/keys.ts';
@@ -295,7 +295,7 @@ export class LogServer {
     return this.sequencer.change((transaction, now) => {
       const log = fields.log === null ? undefined : this.#logs.get(fields.log);
       if (fields.log !== null && (log === undefined || log.definition.status === 'deleted')) {
-        throw new ServerError('bad_parameter', `there is no log ${fields.log}`);
+        throw new ServerError('bad_parameter', `there is no log ${hideSecrets(fields.log)}`);
       }
       return this.#addKey(transaction, fields, by, now);
     }, CHANGE_COST);
@@ -305,7 +305,7 @@ export class LogServer {
   revokeKey(id: string, by: string): Promise<ApiKey> {
     return this.sequencer.change((transaction, now) => {
       const key = this.apiKeys.get(id);
-      if (key === undefined) throw new ServerError('no_such_key', `there is no API key ${id}`);
+      if (key === undefined) throw new ServerError('no_such_key', `there is no API key ${hideSecrets(id)}`);
       if (key.revokedAt !== null) return key;
       const revoked = { ...key, revokedAt: formatMicros(now) };
       transaction.put(apiKeyKey(id), encodeApiKey(revoked));

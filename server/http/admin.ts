@@ -6,6 +6,7 @@ import { ServerError } from '../errors.ts';
 import { parsePointer } from '../ingest/event-id.ts';
 import { checkEvent } from '../ingest/json-event.ts';
 import type { Log, LogKind } from '../log.ts';
+import { hideSecrets } from '../secrets.ts';
 import type { Call, LogCall } from './call.ts';
 import { renderLog } from './render.ts';
 import { json, type Reply } from './reply.ts';
@@ -22,7 +23,8 @@ async function readJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {
   const parsed = schema.safeParse(JSON.parse(fromUtf8(body)));
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
-  throw new ServerError('bad_request', faults.join('; '));
+  // Names of members are repeated, and one of them may be a key that somebody put in the wrong place.
+  throw new ServerError('bad_request', faults.map(hideSecrets).join('; '));
 }
 
 function by({ key }: Call): string {
