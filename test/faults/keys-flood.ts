@@ -170,8 +170,8 @@ export async function floodRun({ dataDir, rounds, seed, build, progress }: Flood
       if (loud[what] > most[what])
         violated(`${loud[what]} ${what} taken in ${seconds.toFixed(2)} s, at most ${most[what]}`);
     // It was a flood, and it was let through up to its rate.
-    if (loud.refused < REQUESTS) violated(`only ${loud.refused} requests of the flood were refused`);
-    if (loud.requests < REQUESTS) violated(`only ${loud.requests} requests of the flood were taken`);
+    if (loud.refused < REQUESTS / 5) violated(`only ${loud.refused} requests of the flood were refused`);
+    if (loud.requests < REQUESTS / 5) violated(`only ${loud.requests} requests of the flood were taken`);
     for (const text of [...loud.wrong, ...quiet.wrong]) violated(text);
     if (quiet.refused > 0 || quiet.broken > 0)
       violated(`of the quiet key ${quiet.refused} appends were refused and ${quiet.broken} broke off`);
