@@ -64,7 +64,8 @@ describe('one connection', () => {
       { pause: 200 },
     );
     expect([text, closed]).toEqual(['', true]);
-    // It is durable all the same: no answer is not "it did not happen".
+    // It is durable all the same, now or in a moment: no answer is not "it did not happen".
+    while (unsigned.sizeOf('main') === 0) await new Promise((wait) => setTimeout(wait, 10));
     expect(unsigned.sizeOf('main')).toBe(1);
   });
 
@@ -159,22 +160,27 @@ describe('connections', () => {
     for (let i = 0; i < 4; i++) expect((await stalled.post(`${EVENTS}?ack=signed`, large)).status).toBe(200);
     const ask = `GET ${EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN_KEY}\r\n\r\n`;
     const one = (await stalled.get(EVENTS, ADMIN_KEY)).bytes.length;
-    const socket = await open(stalled);
-    socket.pause();
-    // More than all buffers on the way hold.
-    for (let i = 0; i < 4; i++) socket.write(ask);
-    await new Promise((wait) => setTimeout(wait, 1500));
-    let got = 0;
-    await new Promise<void>((resolve) => {
-      socket.on('data', (chunk) => {
-        got += chunk.length;
+    /** Bytes that came when the client read on after so long. */
+    const got = async (milliseconds: number): Promise<number> => {
+      const socket = await open(stalled);
+      socket.pause();
+      // More than all buffers on the way hold.
+      for (let i = 0; i < 4; i++) socket.write(ask);
+      await new Promise((wait) => setTimeout(wait, milliseconds));
+      let bytes = 0;
+      await new Promise<void>((resolve) => {
+        socket.on('data', (chunk) => {
+          bytes += chunk.length;
+        });
+        socket.removeAllListeners('error');
+        socket.on('error', () => {});
+        socket.on('close', () => resolve());
+        socket.resume();
       });
-      socket.removeAllListeners('error');
-      socket.on('error', () => {});
-      socket.on('close', () => resolve());
-      socket.resume();
-    });
-    expect(got).toBeLessThan(4 * one);
+      return bytes;
+    };
+    // A busy machine may not even have begun to answer by then.
+    if ((await got(1500)) >= 4 * one) expect(await got(10_000)).toBeLessThan(4 * one);
   });
 
   test('no more than so many', async () => {
