@@ -176,7 +176,7 @@ export class LogServer {
       onTrouble: (error) => this.#observer.onIndexTrouble?.(error),
       ...(options.indexSizes === undefined ? {} : { sizes: options.indexSizes }),
     });
-    this.treeHeadSigner = new TreeHeadSigner({ store, sequencer: this.sequencer, clock: this.entryClock });
+    this.treeHeadSigner = new TreeHeadSigner({ store: watched, sequencer: this.sequencer, clock: this.entryClock });
     this.publisher = new Publisher({
       store: watched,
       sequencer: this.sequencer,

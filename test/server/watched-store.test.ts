@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ServerError } from '../../server/errors.ts';
 import { parsePointer } from '../../server/ingest/event-id.ts';
-import { eventKey, headKey, idKey, tileKey } from '../../server/storage/keys.ts';
+import { eventKey, headKey, idKey, refreshKey, tileKey } from '../../server/storage/keys.ts';
 import { utf8 } from '../../tree/bytes.ts';
 import { append, firstStart, type Run, restart } from './memory-server.ts';
 
@@ -63,6 +63,15 @@ describe('a row that cannot be read', () => {
     expect(await code(tile)).toBe('damaged');
     expect(await code(run.server.heads(run.main, 0, 10))).toBe('damaged');
     expect(run.damage.length).toBeGreaterThanOrEqual(2);
+    expect(run.fatal).toEqual([]);
+  });
+
+  test('the head that a signature is asked for: damaged, and counted', async () => {
+    const run = await firstStart();
+    const { treeSize, time } = run.main.published;
+    run.store.unreadable.add(refreshKey('main', treeSize, time));
+    expect(await code(run.server.treeHeadSigner.newest(run.main))).toBe('damaged');
+    expect(run.damage.length).toBe(1);
     expect(run.fatal).toEqual([]);
   });
 
