@@ -48,16 +48,16 @@ const NONE: Rates = {
 
 /** The rates where a fault is one of those that a history has. */
 const USUAL: Rates = {
-  batch: 0.006,
-  guard: 0.006,
+  batch: 0.005,
+  guard: 0.005,
   read: 0.0005,
   hang: 0.001,
   altered: 0.002,
   lie: 0.004,
-  kill: 0.006,
-  powerCut: 0.004,
+  kill: 0.004,
+  powerCut: 0.003,
   damage: 0.002,
-  takeover: 0.003,
+  takeover: 0.002,
   otherDatabase: 0.3,
   clockStep: 0.01,
   full: 0.02,

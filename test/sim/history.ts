@@ -135,7 +135,7 @@ class History {
     const dice = random();
     if (dice < 0.12) this.#timePasses();
     else if (dice < 0.123) await this.#close();
-    else if (dice < 0.13) this.#backup = this.#host.backup();
+    else if (dice < 0.13) this.#backup = this.#host.excused ? undefined : this.#host.backup();
     else if (this.#faults.happens('clockStep')) await this.#setClock();
     else this.#clients.act(this.#process);
     if (rates.damage > 0 && this.#faults.happens('damage')) this.#damage();
@@ -329,13 +329,13 @@ class History {
   async #boot(): Promise<unknown> {
     this.#process = this.#host.process();
     this.#hungBefore = this.#faults.seen['hung operations'] ?? 0;
-    // A server that was off for long follows the wall clock, but not for ever.
-    this.#followClock(ABSENCE);
     this.#trace('start');
     return this.#bootProcess(this.#process);
   }
 
   async #bootProcess(process: Running, taken?: () => void): Promise<unknown> {
+    // A server that was off for long follows the wall clock, but not for ever.
+    this.#followClock(ABSENCE);
     const { faultsBefore } = process;
     let failure: unknown;
     const started = this.#host.boot(process, taken).catch((error) => {

@@ -68,7 +68,7 @@ export class Host {
       ...{ dead: false, server: undefined, guard: undefined, fatal: undefined, closing: false, deposed: false },
       ...{ shown: new Map(), faultsBefore: faults.count },
     };
-    process.derived = new SimDerived(process, this.#derivedRows);
+    process.derived = new SimDerived(process, new Map(this.#derivedRows));
     return process as Running;
   }
 
@@ -84,6 +84,7 @@ export class Host {
     const content = await guard.claim();
     guard.watch(guardPath);
     taken();
+    process.derived = new SimDerived(process, new Map(this.#derivedRows));
     const untouched = directory.isUntouched(content);
     const store = await this.#open(process, untouched);
     const { storeId } = content;

@@ -1,24 +1,139 @@
-/** Bugs that the simulation has to find: each is a way in which a log server could be wrong, and most of them some log server was. */
-import type { Bug } from '../support/plant.ts';
+/** Bugs that the simulation has to find: each is a way in which a log server can be wrong, and most of them some log server was. */
+import { type Bug, FAILURE_FORGOTTEN, OWNER_NOT_CHECKED, ROLLBACK_ACCEPTED } from '../support/plant.ts';
 
+/** Texts of a build, as its compiler writes them. */
 function bug(file: string, text: string, replacement: string): Bug {
   return { file: `server/${file}`, text, replacement };
 }
 
+const COMMIT = 'await this.#store.commit(writes);';
+const PROMISE = 'await this.#guard.promise({ n, recordHash });';
+
 export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
+  // When somebody is told
   'acknowledged-before-durable': [
-    bug(
-      'committer.js',
-      'await this.#store.commit(writes);',
-      'const stored = this.#store.commit(writes); stored.catch(() => {});',
-    ),
-    bug('committer.js', 'await this.#guard.promise({ n, recordHash });', 'stored.then(() => this.#guard.promise({ n, recordHash })).catch(() => {});'),
+    bug('committer.js', COMMIT, 'const stored = this.#store.commit(writes);\n        stored.catch(() => {});'),
+    bug('committer.js', PROMISE, 'stored.then(() => this.#guard.promise({ n, recordHash })).catch(() => {});'),
   ],
   'acknowledged-before-guard': [
-    bug('committer.js', 'await this.#guard.promise({ n, recordHash });', 'this.#guard.promise({ n, recordHash }).catch(() => {});'),
+    bug('committer.js', PROMISE, 'this.#guard.promise({ n, recordHash }).catch(() => {});'),
   ],
   'guard-before-batch': [
-    bug('committer.js', 'await this.#store.commit(writes);', 'await this.#guard.promise({ n, recordHash });'),
-    bug('committer.js', 'await this.#guard.promise({ n, recordHash });\n        this.#end', 'await this.#store.commit(writes);\n        this.#end'),
+    bug('committer.js', COMMIT, PROMISE),
+    bug('committer.js', `${PROMISE}\n        this.#end`, `${COMMIT}\n        this.#end`),
   ],
+  'shown-before-durable': [
+    bug(
+      'committer.js',
+      COMMIT,
+      `for (const [log, state] of states)\n            log.state = state;\n        ${COMMIT}`,
+    ),
+  ],
+  'head-shown-before-stored': [
+    bug(
+      'committer.js',
+      'this.whenDone(() => {\n            log.published = published;\n        });',
+      'log.published = published;',
+    ),
+  ],
+  'replay-answered-before-durable': [
+    bug(
+      'append.js',
+      'return answerWith(log, entries, (i) => replayed[i] === true, resolve);',
+      'const answer = answerWith(log, entries, (i) => replayed[i] === true, resolve);\n    if (!replayed.every((again) => again)) return answer;\n    answer(new Map());\n    return () => { };',
+    ),
+  ],
+  'failure-called-refusal': [
+    bug('sequencer.js', "new ServerError('outcome_unknown'", "new ServerError('storage_full'"),
+  ],
+
+  // What is stored
+  'not-synced': [bug('storage/level.js', 'await batch.write({ sync: true });', 'await batch.write({ sync: false });')],
+  'failure-forgotten': FAILURE_FORGOTTEN,
+  'failed-commit-retried': [
+    bug('storage/level.js', 'if (this.#failure !== undefined)', 'if (false)'),
+    bug('committer.js', COMMIT, 'await this.#store.commit(writes).catch(() => this.#store.commit(writes));'),
+  ],
+  'id-row-forgotten': [
+    bug('append.js', 'group.transaction.put(key, encodeIdRow({ leafIndex, count }));', 'void encodeIdRow;'),
+  ],
+  'ids-of-a-group-not-looked-at': [
+    bug(
+      'append.js',
+      'own.set(key, i);\n        const used = group.fresh.get(key) ?? group.stored.get(key);',
+      'own.set(key, i);\n        const used = group.stored.get(key);',
+    ),
+  ],
+  'revocation-not-stored': [bug('log-server.js', 'transaction.put(apiKeyKey(id), encodeApiKey(revoked));', '')],
+  'freeze-not-stored': [bug('committer.js', 'this.put(logDefinitionKey(log.name), encodeDefinition(definition));', '')],
+  'sum-not-updated': [bug('committer.js', 'end.sum.remove(headOf(log.name, log.state));', ';')],
+  'bundle-without-open-leaves': [
+    bug(
+      'integrate.js',
+      'const value = open.length === 0 ? own : concatBytes(...open.map((run) => run.bytes), own);',
+      'const value = own;',
+    ),
+  ],
+  'refresh-replaces-first-head': [
+    bug(
+      'publisher.js',
+      'const key = treeSize > last.treeSize ? headKey(log.name, treeSize) : refreshKey(log.name, treeSize, time);',
+      'const key = headKey(log.name, treeSize);',
+    ),
+  ],
+
+  // What an entry says
+  'wrong-index-after-batch': [
+    bug(
+      'committer.js',
+      'const first = log.state.treeSize + touched.leaves.count;',
+      'const first = log.state.treeSize;',
+    ),
+  ],
+  'frozen-log-appended': [bug('group.js', "if (status !== 'active')", 'if (false)')],
+  'received-at-decreases': [
+    bug('group.js', 'return Math.max(now, transaction.lastReceivedAt(log));', 'return now;'),
+    bug(
+      'committer.js',
+      "const touched = this.#touch(log);\n        if (receivedAt < touched.lastReceivedAt)\n            throw new Error('bug: receivedAt would decrease');\n        touched.lastReceivedAt = receivedAt;\n        touched.leaves.append(leaf);",
+      'const touched = this.#touch(log);\n        touched.lastReceivedAt = receivedAt;\n        touched.leaves.append(leaf);',
+    ),
+    bug('clock.js', 'if (step > 0) {', 'this.#last = 0;\n        if (true) {'),
+  ],
+  'clock-step-accepted': [bug('clock.js', 'if (step > limit) {', 'if (false) {')],
+
+  // What is signed
+  'signed-without-reading-back': [
+    bug(
+      'publisher.js',
+      'const frontier = await verifyGrowth(store, log.name, verified, treeSize);',
+      'const frontier = log.state.treeSize === treeSize ? log.state.frontier : await verifyGrowth(store, log.name, verified, treeSize);',
+    ),
+  ],
+  'head-times-repeat': [
+    bug(
+      'publisher.js',
+      'const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));',
+      'const time = Math.floor(now / 1000);',
+    ),
+  ],
+
+  // Who may go on, and from where
+  'owner-not-checked': OWNER_NOT_CHECKED,
+  'rollback-accepted': ROLLBACK_ACCEPTED,
+  'record-hash-ignored': [
+    bug('start-rules.js', 'if (hash === undefined || !equalBytes(hash, slot.recordHash)) {', 'if (false) {'),
+  ],
+  'two-commits-adopted': [
+    bug('start-rules.js', 'if (database.n > newest.n + 1) {', 'if (false) {'),
+    bug('start-rules.js', 'if (database.n === newest.n + 1)', 'if (database.n > newest.n)'),
+  ],
+  'adopted-without-promise': [bug('recovery.js', "if (verdict.action === 'adopt')", 'if (false)')],
+  'guard-of-one-slot': [
+    bug('guard.js', 'await this.#writeBlock(promised.n % 2, slotBlock', 'await this.#writeBlock(0, slotBlock'),
+    bug('guard.js', 'return promised.n % 2 === index || promised.n === 0 ? promised : undefined;', 'return promised;'),
+  ],
+
+  // What is derived
+  'absent-while-behind': [bug('leaf-index.js', 'if (Math.min(known, index.known) < treeSize)', 'if (false)')],
 };

@@ -23,7 +23,14 @@ const MAX_WORKERS = 2;
  * Simulates the histories of `count` seeds from `seed` on, and stops at the first that violates something: it comes last. Those that others
  * were busy with beyond it are left out.
  */
-export async function simulateMany({ seed, count, operations, build, workers, progress }: SimulationRun): Promise<HistoryReport[]> {
+export async function simulateMany({
+  seed,
+  count,
+  operations,
+  build,
+  workers,
+  progress,
+}: SimulationRun): Promise<HistoryReport[]> {
   const reports: HistoryReport[] = [];
   let next = 0;
   let end = count;
