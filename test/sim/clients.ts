@@ -36,6 +36,8 @@ interface Waiting {
 const SOURCES = ['one', 'two'];
 const LOG_NAMES = ['alpha', 'beta', 'gamma', 'delta', 'epsilon'];
 const BY = '0123456789abcdef';
+/** Requests that are sent again while they may still be on their way. */
+const RECENT = 8;
 const encoder = new TextEncoder();
 
 /** What an append may be refused with, and only then was nothing of it stored. */
@@ -152,7 +154,7 @@ export class Clients {
   #eventWithId(view: LogView, source: string): Item {
     const { random, oracle } = this.#options;
     const dice = random();
-    const id = dice < 0.55 ? this.#serial++ : Math.floor(random() * this.#serial);
+    const id = dice < 0.55 ? this.#serial++ : this.#earlier();
     const name = `${view.name} ${source} id ${id}`;
     const before = oracle.namesakes(name);
     const known = before[Math.floor(random() * before.length)];
@@ -166,7 +168,7 @@ export class Clients {
   ): { readonly name: string | undefined; readonly items: Item[]; readonly idempotencyKey: string } {
     const { random, oracle } = this.#options;
     const dice = random();
-    const number = dice < 0.5 ? this.#serial++ : Math.floor(random() * this.#serial);
+    const number = dice < 0.5 ? this.#serial++ : this.#earlier();
     const idempotencyKey = `key-${number}`;
     const name = `${view.name} ${idempotencyKey}`;
     const before = oracle.namesakes(name);
@@ -476,6 +478,13 @@ export class Clients {
         answers.bad(code);
       },
     );
+  }
+
+  /** A number that was used: often one that may still be on its way. */
+  #earlier(): number {
+    const { random } = this.#options;
+    const back = random() < 0.5 ? RECENT : this.#serial;
+    return Math.max(0, this.#serial - 1 - Math.floor(random() * back));
   }
 
   /** Mostly one; now and then as many as fill a bundle. */

@@ -60,7 +60,7 @@ class History {
   readonly #onTrace: ((line: string) => void) | undefined;
   readonly #scheduler: Scheduler;
   readonly #faults: Faults;
-  readonly #oracle = new Oracle();
+  readonly #oracle: Oracle;
   readonly #clients: Clients;
   readonly #host: Host;
   readonly #world: World;
@@ -69,6 +69,8 @@ class History {
   /** A process that was deposed, and does not know it yet. */
   #zombie: Running | undefined;
   #backup: { readonly disk: Disk; readonly guard: Uint8Array } | undefined;
+  /** The most that wall clock may be ahead of the monotonic one, for all that a server may believe. */
+  #believed = 0;
   /** Whether the history has to end here: something was violated. */
   get #over(): boolean {
     return this.#oracle.violations.length > 0;
@@ -82,6 +84,7 @@ class History {
     this.#onTrace = onTrace;
     const trace = (line: string): void => this.#trace(line);
     this.#scheduler = new Scheduler(this.#random, trace);
+    this.#oracle = new Oracle(() => this.#believed + this.#scheduler.monotonicMicros());
     this.#faults = new Faults(drawRates(this.#random), this.#random);
     this.#world = {
       random: this.#random,
@@ -99,7 +102,7 @@ class History {
       trace,
       excused: () => this.#host.excused,
     });
-    this.#oracle.latest = this.#scheduler.wallMicros();
+    this.#believed = this.#scheduler.wallMicros() - this.#scheduler.monotonicMicros();
     this.#process = this.#host.process();
   }
 
@@ -160,13 +163,13 @@ class History {
   #pass(microseconds: number): void {
     this.#trace(`${microseconds} µs pass`);
     this.#scheduler.pass(microseconds);
-    this.#oracle.latest += microseconds;
   }
 
   /** The latest time that an entry may have: what follows the wall clock where that went no further than a server may believe. */
   #followClock(limit: number): void {
-    const ahead = this.#scheduler.wallMicros() - this.#oracle.latest;
-    if (ahead > 0 && ahead <= limit) this.#oracle.latest = this.#scheduler.wallMicros();
+    const offset = this.#scheduler.wallMicros() - this.#scheduler.monotonicMicros();
+    const ahead = offset - this.#believed;
+    if (ahead > 0 && ahead <= limit) this.#believed = offset;
   }
 
   async #setClock(): Promise<void> {
@@ -183,7 +186,7 @@ class History {
   async #acceptClock(): Promise<void> {
     const { server } = this.#process;
     if (server === undefined) return;
-    this.#oracle.latest = Math.max(this.#oracle.latest, this.#scheduler.wallMicros());
+    this.#followClock(Number.POSITIVE_INFINITY);
     await this.#drive(server.acceptClock('operator').catch(() => {}));
   }
 
@@ -197,9 +200,7 @@ class History {
 
   /** One task runs, and whatever that shows is looked at. Says whether there was one. */
   async #step(): Promise<boolean> {
-    const before = this.#scheduler.monotonicMicros();
     const ran = await this.#scheduler.step();
-    this.#oracle.latest += this.#scheduler.monotonicMicros() - before;
     this.#followClock(FOLLOWED);
     this.#look(this.#process);
     if (this.#zombie !== undefined) this.#look(this.#zombie);
@@ -243,9 +244,7 @@ class History {
     for (let steps = 0; !done && !this.#over; steps++) {
       if (steps > MAX_STEPS) throw new Error('the world goes round in circles');
       if (await this.#step()) continue;
-      const before = this.#scheduler.monotonicMicros();
       if (!this.#scheduler.skip(patience)) return false;
-      this.#oracle.latest += this.#scheduler.monotonicMicros() - before;
     }
     return done;
   }

@@ -67,8 +67,13 @@ export class Oracle {
   acknowledged = 0;
   /** Number of heads that were seen. */
   heads = 0;
-  /** Time of entries that the clocks allow, at most, in microseconds. */
-  latest = 0;
+
+  readonly #latest: () => number;
+
+  /** `latest` gives the time that an entry may have at most just now, in microseconds. */
+  constructor(latest: () => number) {
+    this.#latest = latest;
+  }
 
   violate(text: string): void {
     this.violations.push(text);
@@ -142,10 +147,9 @@ export class Oracle {
     const { leafIndex, receivedAt } = entry;
     if (!equalBytes(entryLeaf(entry, log.origin), entry.leaf))
       this.violate(`log ${log.name}: entry ${leafIndex} is not what its leaf commits to`);
-    if (receivedAt > this.latest)
-      this.violate(
-        `log ${log.name}: entry ${leafIndex} is of ${receivedAt - this.latest} µs after what the clock allows`,
-      );
+    const latest = this.#latest();
+    if (receivedAt > latest)
+      this.violate(`log ${log.name}: entry ${leafIndex} is of ${receivedAt - latest} µs after what the clock allows`);
     this.leaf(log, leafIndex, entry.leaf);
   }
 
