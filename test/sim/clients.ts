@@ -5,6 +5,7 @@
 import { verifyInclusion } from '../../proofs/inclusion.ts';
 import type { Appended } from '../../server/append.ts';
 import type { RawAppended } from '../../server/append-raw.ts';
+import type { Pointer } from '../../server/ingest/event-id.ts';
 import type { Log } from '../../server/log.ts';
 import type { LogServer } from '../../server/log-server.ts';
 import { asLeafHash, leafHash } from '../../tree/hash.ts';
@@ -53,6 +54,7 @@ const REFUSALS = new Set([
 
 export class Clients {
   readonly #options: ClientOptions;
+  readonly #pointer: Pointer;
   readonly #waiting = new Set<Waiting>();
   #serial = 0;
   /** Whether the clock may have been found unsafe in this history. */
@@ -60,6 +62,7 @@ export class Clients {
 
   constructor(options: ClientOptions) {
     this.#options = options;
+    this.#pointer = options.parts.pointers.parsePointer('/id');
   }
 
   /** Requests that have no answer, but for those that wait for a head. */
@@ -98,7 +101,7 @@ export class Clients {
 
   /** Events one by one or several at a time: some new, some with ids, some repeated, some that contradict what has their id. */
   #appendEvents(process: Running, server: LogServer): void {
-    const { random, parts } = this.#options;
+    const { random } = this.#options;
     const log = this.#log(server, 'events');
     const view = this.#options.oracle.meet(log);
     const source = this.#one(SOURCES) as string;
@@ -110,10 +113,10 @@ export class Clients {
       event: encoder.encode(text),
       id: name === undefined ? undefined : String((JSON.parse(text) as { id: number }).id),
     }));
-    const once = withIds ? ({ kind: 'pointer', pointer: parts.pointers.parsePointer('/id') } as const) : undefined;
+    const once = withIds ? ({ kind: 'pointer', pointer: this.#pointer } as const) : undefined;
     const send = (): Promise<Appended[]> =>
       server.sequencer.append({ log, events, by: BY, source, via: 'events', once });
-    this.#send(process, `events ${view.name}`, items, send, (appended) => this.#appended(view, items, appended));
+    this.#send(process, `events ${view.name}`, items, send, (appended) => this.#appended(log, items, appended));
   }
 
   /** Several events under one idempotency key. */
@@ -126,7 +129,7 @@ export class Clients {
     const once = { kind: 'key', idempotencyKey } as const;
     const send = (): Promise<Appended[]> =>
       server.sequencer.append({ log, events, by: BY, source: 'one', via: 'events', once });
-    this.#send(process, `keyed ${view.name}`, items, send, (appended) => this.#appended(view, items, appended));
+    this.#send(process, `keyed ${view.name}`, items, send, (appended) => this.#appended(log, items, appended));
   }
 
   #appendRaw(process: Running, server: LogServer): void {
@@ -146,6 +149,7 @@ export class Clients {
     const send = (): Promise<RawAppended> => server.sequencer.appendRaw({ log, leaves, source: 'one', idempotencyKey });
     this.#send(process, `raw ${view.name}`, items, send, ({ leafIndex }) => {
       for (const [i, item] of items.entries()) oracle.placed(item, leafIndex + i, bytes[i] as Uint8Array);
+      this.#checkReadable(log, leafIndex + items.length - 1);
       return `at ${leafIndex}`;
     });
   }
@@ -231,8 +235,9 @@ export class Clients {
     return others.some(({ index, maybe, waiting }) => index !== undefined || maybe || waiting > 0);
   }
 
-  #appended(view: LogView, items: readonly Item[], appended: readonly Appended[]): string {
+  #appended(log: Log, items: readonly Item[], appended: readonly Appended[]): string {
     const { oracle } = this.#options;
+    const view = oracle.meet(log);
     if (appended.length !== items.length) oracle.violate(`${items.length} events were answered by ${appended.length}`);
     for (const [i, entry] of appended.entries()) {
       const item = items[i] as Item;
@@ -240,10 +245,18 @@ export class Clients {
         oracle.violate(`${item.text} was answered by another event`);
       oracle.entry(view, entry);
       oracle.placed(item, entry.leafIndex, entry.leaf);
+      this.#checkReadable(log, entry.leafIndex);
       if (entry.leafHash !== undefined && Buffer.compare(entry.leafHash, leafHash(entry.leaf)) !== 0)
         oracle.violate(`${item.text} was acknowledged with another leaf hash than that of its leaf`);
     }
     return `at ${appended.map(({ leafIndex }) => leafIndex)}`;
+  }
+
+  /** Whoever was acknowledged an entry can read it at once. */
+  #checkReadable(log: Log, leafIndex: number): void {
+    const { treeSize } = log.state;
+    if (leafIndex >= treeSize)
+      this.#options.oracle.violate(`log ${log.name}: entry ${leafIndex} was acknowledged, and there are ${treeSize}`);
   }
 
   #readEntries(process: Running, server: LogServer): void {
