@@ -4,14 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import type { Log } from '../../server/log.ts';
-import type { LogServer } from '../../server/log-server.ts';
-import { equalBytes } from '../../tree/bytes.ts';
 import { seededRandom } from '../support/random.ts';
+import { auditLog, auditNames } from './audit.ts';
 import { Clients } from './clients.ts';
-import type { Disk } from './disk.ts';
 import { drawRates, Faults } from './faults.ts';
-import { Host, type Options, type Running } from './host.ts';
+import { type Backup, Host, type Options, type Running } from './host.ts';
 import { type LogView, Oracle } from './oracle.ts';
+import { type OtherDatabaseOptions, tryOtherDatabase } from './other-database.ts';
 import type { Parts } from './parts.ts';
 import { Scheduler, settled } from './scheduler.ts';
 import { reseed } from './seeded-crypto.ts';
@@ -45,8 +44,6 @@ const ABSENCE = 400 * DAY;
 const MAX_STARTS = 50;
 /** Steps without an end: something goes round in circles. */
 const MAX_STEPS = 200_000;
-/** Commits that another history is given at most, to catch up with this one. */
-const MAX_FORGED = 12;
 
 export function runHistory(options: HistoryOptions): Promise<HistoryReport> {
   return new History(options).run();
@@ -68,7 +65,9 @@ class History {
   #process: Running;
   /** A process that was deposed, and does not know it yet. */
   #zombie: Running | undefined;
-  #backup: { readonly disk: Disk; readonly guard: Uint8Array } | undefined;
+  /** Database and guard as they once were. */
+  #backup: Backup | undefined;
+  readonly #others: OtherDatabaseOptions;
   /** The most that wall clock may be ahead of the monotonic one, for all that a server may believe. */
   #believed = 0;
   /** Whether the history has to end here: something was violated. */
@@ -103,6 +102,10 @@ class History {
       excused: () => this.#host.excused,
     });
     this.#believed = this.#scheduler.wallMicros() - this.#scheduler.monotonicMicros();
+    this.#others = {
+      ...{ host: this.#host, oracle: this.#oracle, faults: this.#faults, random: this.#random, trace },
+      drive: (promise) => this.#drive(promise),
+    };
     this.#process = this.#host.process();
   }
 
@@ -282,7 +285,10 @@ class History {
     this.#buryZombie();
     this.#host.crash(this.#process, power);
     this.#clients.lose(this.#process);
-    if (this.#faults.happens('otherDatabase')) await this.#tryOtherDatabase();
+    if (!this.#host.excused && this.#faults.happens('otherDatabase')) {
+      await tryOtherDatabase(this.#others, this.#backup);
+      this.#backup = undefined;
+    }
     if (!this.#over) await this.#start();
   }
 
@@ -389,117 +395,18 @@ class History {
     this.#zombie = undefined;
   }
 
-  /** An older database, or that of another history, is put under the guard: that must be refused. */
-  async #tryOtherDatabase(): Promise<void> {
-    const backup = this.#backup;
-    const { disk } = this.#host;
-    if (backup === undefined || this.#host.excused) return;
-    this.#backup = undefined;
-    const promised = this.#host.promised();
-    const behind = promised - lastCommit(backup.disk);
-    if (behind <= 0) return;
-    this.#faults.paused = true;
-    const forged = behind <= MAX_FORGED && this.#random() < 0.7;
-    const other = forged ? await this.#forge(backup, promised + (this.#random() < 0.3 ? 1 : 0)) : backup.disk;
-    if (!this.#over) {
-      this.#trace(forged ? 'the database of another history' : 'an older database');
-      this.#faults.saw(forged ? 'databases of another history' : 'older databases');
-      this.#process = this.#host.process(other);
-      const refusal = await this.#drive(this.#host.boot(this.#process).catch((error) => this.#mustBeRefused(error)));
-      if (this.#process.server !== undefined)
-        this.#oracle.violate(
-          forged ? 'the database of another history was accepted' : 'an older database was accepted',
-        );
-      else if (!refusal && !this.#over) this.#oracle.violate('a start on another database never ended');
-    }
-    this.#host.bury(this.#process);
-    this.#host.disk = disk;
-    this.#faults.paused = false;
-  }
-
-  #mustBeRefused(error: unknown): void {
-    const { exitCode, stack } = error as { readonly exitCode?: number; readonly stack?: string };
-    this.#trace(`refused: ${exitCode}`);
-    if (exitCode !== 78) this.#oracle.violate(`another database was refused without a name: ${stack}`);
-  }
-
-  /** Goes on from a copy of database and guard, elsewhere, until that history is of the length that is asked for. */
-  async #forge({ disk, guard }: { readonly disk: Disk; readonly guard: Uint8Array }, n: number): Promise<Disk> {
-    const process = this.#host.process(disk);
-    const path = this.#host.otherGuard(guard);
-    const started = this.#host.boot(process, () => {}, path);
-    let server: LogServer | undefined;
-    started.then(
-      (value) => {
-        server = value;
-      },
-      (error) => this.#oracle.violate(`a copy of database and guard did not start: ${error}`),
-    );
-    await this.#drive(started);
-    while (server !== undefined && lastCommit(disk) < n && !this.#over) {
-      const commit = server.recordSystemEvent({ action: 'history.other' });
-      commit.catch((error) => this.#oracle.violate(`a commit of a copy failed: ${error}`));
-      await this.#drive(commit);
-    }
-    this.#host.bury(process);
-    return disk;
-  }
-
   /** Everything that was promised, against what the server has now. */
-  async #audit(last: boolean): Promise<void> {
+  async #audit(whole: boolean): Promise<void> {
     const { server } = this.#process;
     if (server === undefined) return;
     this.#faults.paused = true;
     this.#look(this.#process);
-    for (const view of this.#oracle.logs.values())
-      if (server.log(view.name) === undefined) this.#oracle.violate(`log ${view.name} is gone`);
+    auditNames(this.#oracle, server);
     for (const log of server.logs()) {
       if (this.#over) break;
-      await this.#drive(this.#auditLog(server, log, last).catch((error) => this.#auditFailed(log, error)));
-    }
-    for (const { id, text, revoked } of this.#oracle.keys) {
-      const holds = server.apiKeys.authenticate(`Bearer ${text}`) !== undefined;
-      if (holds && revoked === 'made') this.#oracle.violate(`the API key ${id} was revoked, and holds`);
-      if (!holds && revoked === 'no') this.#oracle.violate(`the API key ${id} is gone`);
+      await this.#drive(auditLog(this.#oracle, server, log, whole).catch((error) => this.#auditFailed(log, error)));
     }
     this.#faults.paused = false;
-  }
-
-  async #auditLog(server: LogServer, log: Log, last: boolean): Promise<void> {
-    const oracle = this.#oracle;
-    const view = oracle.meet(log);
-    const { status, kind } = log.definition;
-    if (view.deleted === 'made' && status !== 'deleted') oracle.violate(`log ${view.name} was deleted, and is back`);
-    if (view.frozen === 'made' && status === 'active') oracle.violate(`log ${view.name} was frozen, and is not`);
-    if (status === 'deleted') {
-      if (view.deleted === 'no') oracle.violate(`log ${view.name} was deleted by nobody`);
-      view.deleted = 'made';
-      return;
-    }
-    const { state } = log;
-    const known = last ? 0 : view.known;
-    const leaves = await server.reader.leaves(log, state, 0, state.treeSize);
-    oracle.allLeaves(view, leaves, state.rootHash);
-    if (kind === 'events') oracle.events(view, await server.entries(log, known, state.treeSize));
-    else
-      for (let i = known; i < leaves.length; i++)
-        oracle.stored(view, Buffer.from(leaves[i] as Uint8Array).toString(), i);
-    if (last) await this.#auditHeads(server, log, view);
-  }
-
-  /** Of each size that a head was seen of, that very one is kept. */
-  async #auditHeads(server: LogServer, log: Log, view: LogView): Promise<void> {
-    const stored = new Map((await server.heads(log, 0, 1e6)).map((head) => [head.treeSize, head]));
-    for (const [treeSize, { rootHash, time }] of view.heads) {
-      const head = stored.get(treeSize);
-      if (head === undefined) this.#oracle.violate(`log ${view.name}: the head of size ${treeSize} is gone`);
-      else if (!equalBytes(head.rootHash, rootHash))
-        this.#oracle.violate(`log ${view.name}: the head of size ${treeSize} is another one now`);
-      else if (head.time !== time)
-        this.#oracle.violate(
-          `log ${view.name}: the first head of size ${treeSize} was of ${time}, and is of ${head.time}`,
-        );
-    }
   }
 
   #auditFailed(log: Log, error: unknown): void {
@@ -559,10 +466,4 @@ class History {
       },
     };
   }
-}
-
-/** Number of the newest commit record of a database, 0 for none. */
-function lastCommit(disk: Disk): number {
-  const [key] = disk.range({ gte: 'server/commit/', lt: 'server/commit0', limit: 1, reverse: true });
-  return key === undefined ? 0 : Number(key.slice(-16));
 }

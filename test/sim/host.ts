@@ -38,6 +38,12 @@ export interface Running extends SimProcess {
   deposed: boolean;
 }
 
+/** A copy of database and guard. */
+export interface Backup {
+  readonly disk: Disk;
+  readonly guard: Uint8Array;
+}
+
 export type Options = Omit<LogServerOptions, 'clock' | 'onFatal'>;
 
 export class Host {
@@ -155,7 +161,7 @@ export class Host {
   }
 
   /** A copy of guard and database at this moment, on which another history can be made. */
-  backup(): { readonly disk: Disk; readonly guard: Uint8Array } {
+  backup(): Backup {
     const disk = this.disk.fork();
     disk.crash(false, this.#world.random);
     return { disk, guard: this.guard.bytes.slice() };
