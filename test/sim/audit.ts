@@ -30,9 +30,10 @@ export async function auditLog(oracle: Oracle, server: LogServer, log: Log, whol
     return;
   }
   const { state } = log;
+  const { reach } = view;
   const known = whole ? 0 : view.known;
   const leaves = await server.reader.leaves(log, state, 0, state.treeSize);
-  oracle.allLeaves(view, leaves, state.rootHash);
+  oracle.allLeaves(view, leaves, state.rootHash, reach);
   if (kind === 'events') oracle.events(view, await server.entries(log, known, state.treeSize));
   else
     for (const [i, leaf] of leaves.slice(known).entries()) oracle.stored(view, Buffer.from(leaf).toString(), known + i);

@@ -37,7 +37,7 @@ interface Waiting {
 const SOURCES = ['one', 'two'];
 const LOG_NAMES = ['alpha', 'beta', 'gamma', 'delta', 'epsilon'];
 const BY = '0123456789abcdef';
-/** Requests that are sent again while they may still be on their way. */
+/** Requests with an id that are sent again, often while they are still on their way. */
 const RECENT = 8;
 const encoder = new TextEncoder();
 
@@ -56,6 +56,7 @@ export class Clients {
   readonly #options: ClientOptions;
   readonly #pointer: Pointer;
   readonly #waiting = new Set<Waiting>();
+  readonly #recent: ((process: Running, server: LogServer) => void)[] = [];
   #serial = 0;
   /** Whether the clock may have been found unsafe in this history. */
   clockDoubtful = false;
@@ -83,7 +84,13 @@ export class Clients {
   act(process: Running): void {
     const { server } = process;
     if (server === undefined) return;
-    const dice = this.#options.random();
+    const { random } = this.#options;
+    const again = random() < 0.1 ? this.#one(this.#recent) : undefined;
+    if (again !== undefined) {
+      again(process, server);
+      return;
+    }
+    const dice = random();
     if (dice < 0.42) this.#appendEvents(process, server);
     else if (dice < 0.56) this.#appendKeyed(process, server);
     else if (dice < 0.68) this.#appendRaw(process, server);
@@ -99,59 +106,84 @@ export class Clients {
     else this.#delete(process, server);
   }
 
-  /** Events one by one or several at a time: some new, some with ids, some repeated, some that contradict what has their id. */
+  /** Events one by one or several at a time: some new, some with ids, some that contradict what has their id. */
   #appendEvents(process: Running, server: LogServer): void {
-    const { random } = this.#options;
-    const log = this.#log(server, 'events');
-    const view = this.#options.oracle.meet(log);
+    const { random, oracle } = this.#options;
+    const view = oracle.meet(this.#log(server, 'events'));
     const source = this.#one(SOURCES) as string;
     const withIds = random() < 0.6;
     const items = Array.from({ length: this.#size() }, () =>
-      withIds ? this.#eventWithId(view, source) : this.#options.oracle.item(view, `{"n":${this.#serial++}}`, undefined),
+      withIds ? this.#eventWithId(view, source) : oracle.item(view, `{"n":${this.#serial++}}`, undefined),
     );
+    this.#sendEvents(process, server, items, source);
+    if (withIds) this.#remember((later, laterServer) => this.#sendEvents(later, laterServer, items, source));
+  }
+
+  #sendEvents(process: Running, server: LogServer, items: readonly Item[], source: string): void {
+    const log = server.log(nameOf(items));
+    if (log === undefined) return;
     const events = items.map(({ text, name }) => ({
       event: encoder.encode(text),
       id: name === undefined ? undefined : String((JSON.parse(text) as { id: number }).id),
     }));
+    const withIds = items[0]?.name !== undefined;
     const once = withIds ? ({ kind: 'pointer', pointer: this.#pointer } as const) : undefined;
     const send = (): Promise<Appended[]> =>
       server.sequencer.append({ log, events, by: BY, source, via: 'events', once });
-    this.#send(process, `events ${view.name}`, items, send, (appended) => this.#appended(log, items, appended));
+    this.#send(process, `events ${log.name}`, items, send, (appended) => this.#appended(log, items, appended));
   }
 
   /** Several events under one idempotency key. */
   #appendKeyed(process: Running, server: LogServer): void {
-    const log = this.#log(server, 'events');
-    const view = this.#options.oracle.meet(log);
-    const { name, items, idempotencyKey } = this.#keyedItems(view, (body, n) => `{"k":"${body}#","n":${n}}`);
-    if (name === undefined) return;
+    const view = this.#options.oracle.meet(this.#log(server, 'events'));
+    const { items, idempotencyKey } = this.#keyedItems(view, (body, n) => `{"k":"${body}#","n":${n}}`);
+    this.#sendKeyed(process, server, items, idempotencyKey);
+    this.#remember((later, laterServer) => this.#sendKeyed(later, laterServer, items, idempotencyKey));
+  }
+
+  #sendKeyed(process: Running, server: LogServer, items: readonly Item[], idempotencyKey: string): void {
+    const log = server.log(nameOf(items));
+    if (log === undefined) return;
     const events = items.map(({ text }) => ({ event: encoder.encode(text), id: undefined }));
     const once = { kind: 'key', idempotencyKey } as const;
     const send = (): Promise<Appended[]> =>
       server.sequencer.append({ log, events, by: BY, source: 'one', via: 'events', once });
-    this.#send(process, `keyed ${view.name}`, items, send, (appended) => this.#appended(log, items, appended));
+    this.#send(process, `keyed ${log.name}`, items, send, (appended) => this.#appended(log, items, appended));
   }
 
   #appendRaw(process: Running, server: LogServer): void {
-    const { random, oracle, parts } = this.#options;
+    const { random, oracle } = this.#options;
     const log = this.#log(server, 'raw');
     if (log.definition.kind !== 'raw') return;
     const view = oracle.meet(log);
-    const keyed = random() < 0.4;
-    const { items, idempotencyKey } = keyed
-      ? this.#keyedItems(view, (body, n) => `raw ${body}#${n}`)
-      : {
-          items: Array.from({ length: this.#size() }, () => oracle.item(view, `raw ${this.#serial++}`, undefined)),
-          idempotencyKey: undefined,
-        };
+    if (random() < 0.6) {
+      const items = Array.from({ length: this.#size() }, () => oracle.item(view, `raw ${this.#serial++}`, undefined));
+      this.#sendRaw(process, server, items, undefined);
+      return;
+    }
+    const { items, idempotencyKey } = this.#keyedItems(view, (body, n) => `raw ${body}#${n}`);
+    this.#sendRaw(process, server, items, idempotencyKey);
+    this.#remember((later, laterServer) => this.#sendRaw(later, laterServer, items, idempotencyKey));
+  }
+
+  #sendRaw(process: Running, server: LogServer, items: readonly Item[], idempotencyKey: string | undefined): void {
+    const { oracle, parts } = this.#options;
+    const log = server.log(nameOf(items));
+    if (log === undefined) return;
     const bytes = items.map(({ text }) => encoder.encode(text));
     const leaves = bytes.length === 1 ? (bytes[0] as Uint8Array) : parts.frames.frame(bytes);
     const send = (): Promise<RawAppended> => server.sequencer.appendRaw({ log, leaves, source: 'one', idempotencyKey });
-    this.#send(process, `raw ${view.name}`, items, send, ({ leafIndex }) => {
+    this.#send(process, `raw ${log.name}`, items, send, ({ leafIndex }) => {
       for (const [i, item] of items.entries()) oracle.placed(item, leafIndex + i, bytes[i] as Uint8Array);
       this.#checkReadable(log, leafIndex + items.length - 1);
       return `at ${leafIndex}`;
     });
+  }
+
+  /** What was sent with an id or a key may be sent again, to whichever server there is then. */
+  #remember(again: (process: Running, server: LogServer) => void): void {
+    this.#recent.push(again);
+    if (this.#recent.length > RECENT) this.#recent.shift();
   }
 
   /** An event with a new id, with one that was used before, or with other contents under one that was. */
@@ -169,7 +201,7 @@ export class Clients {
   #keyedItems(
     view: LogView,
     text: (body: string, n: number) => string,
-  ): { readonly name: string | undefined; readonly items: Item[]; readonly idempotencyKey: string } {
+  ): { readonly items: readonly Item[]; readonly idempotencyKey: string } {
     const { random, oracle } = this.#options;
     const dice = random();
     const number = dice < 0.5 ? this.#serial++ : this.#earlier();
@@ -177,15 +209,13 @@ export class Clients {
     const name = `${view.name} ${idempotencyKey}`;
     const before = oracle.namesakes(name);
     const known = before[Math.floor(random() * before.length)];
-    if (known !== undefined && dice < 0.9) {
-      const same = before.filter((item) => requestOf(item.text) === requestOf(known.text));
-      return { name, items: same, idempotencyKey };
-    }
+    if (known !== undefined && dice < 0.9)
+      return { items: before.filter(({ text: other }) => requestOf(other) === requestOf(known.text)), idempotencyKey };
     const body = `${number}.${before.length}`;
     const items = Array.from({ length: 1 + Math.floor(random() * 4) }, (_, n) =>
       oracle.item(view, text(body, n), name),
     );
-    return { name, items, idempotencyKey };
+    return { items, idempotencyKey };
   }
 
   /** Sends items, and sees to it that the oracle knows what it may expect of them. */
@@ -493,11 +523,9 @@ export class Clients {
     );
   }
 
-  /** A number that was used: often one that may still be on its way. */
+  /** A number that was used, as an id or otherwise. */
   #earlier(): number {
-    const { random } = this.#options;
-    const back = random() < 0.5 ? RECENT : this.#serial;
-    return Math.max(0, this.#serial - 1 - Math.floor(random() * back));
+    return Math.floor(this.#options.random() * this.#serial);
   }
 
   /** Mostly one; now and then as many as fill a bundle. */
@@ -528,4 +556,9 @@ export class Clients {
   #one<T>(list: readonly T[]): T | undefined {
     return list[Math.floor(this.#options.random() * list.length)];
   }
+}
+
+/** Name of the log that items are for. */
+function nameOf([item]: readonly Item[]): string {
+  return (item as Item).log.name;
 }

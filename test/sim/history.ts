@@ -316,6 +316,8 @@ class History {
       const error = await this.#boot();
       if (this.#over) return;
       if (error === undefined) {
+        // Some clients do not wait until the server has warmed up.
+        for (let early = Math.floor(this.#random() * 6); early > 0; early--) this.#clients.act(this.#process);
         await this.#audit(false);
         if (this.#process.fatal === undefined) return;
         this.#trace('stopped while it was looked at');

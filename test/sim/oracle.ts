@@ -173,17 +173,17 @@ export class Oracle {
     log.reach = Math.max(log.reach, treeSize);
   }
 
-  /** All leaves of a log, as a restarted server has them. */
-  allLeaves(log: LogView, leaves: readonly Uint8Array[], rootHash: Uint8Array): void {
-    if (leaves.length < log.reach)
-      this.violate(`log ${log.name} has ${leaves.length} leaves, and leaf ${log.reach - 1} was seen or promised`);
+  /** All leaves of a log up to a size, as a restarted server has them; what was seen of it before reached as far as `reach`. */
+  allLeaves(log: LogView, leaves: readonly Uint8Array[], rootHash: Uint8Array, reach: number): void {
+    const size = leaves.length;
+    if (size < reach) this.violate(`log ${log.name} has ${size} leaves, and leaf ${reach - 1} was seen or promised`);
     for (const [index, leaf] of leaves.entries()) this.leaf(log, index, leaf);
     if (this.violations.length > 0) return;
-    if (log.kind === 'events') this.#checkTimes(log);
-    log.known = log.leaves.length;
-    if (!equalBytes(log.tree.root(leaves.length), rootHash))
-      this.violate(`log ${log.name}: its root at size ${leaves.length} is not that of its leaves`);
-    this.#checkRoots(log);
+    if (log.kind === 'events') this.#checkTimes(log, size);
+    log.known = size;
+    if (!equalBytes(log.tree.root(size), rootHash))
+      this.violate(`log ${log.name}: its root at size ${size} is not that of its leaves`);
+    this.#checkRoots(log, size);
   }
 
   /** Every event of a log, from an index on: none that was refused, none twice. */
@@ -214,16 +214,17 @@ export class Oracle {
     }
   }
 
-  #checkTimes(log: LogView): void {
-    for (let index = log.known; index < log.leaves.length; index++) {
+  #checkTimes(log: LogView, size: number): void {
+    for (let index = log.known; index < size; index++) {
       const { receivedAt } = parseEventLeaf(log.leaves[index] as Uint8Array);
       if (receivedAt < log.lastReceivedAt) this.violate(`log ${log.name}: receivedAt decreases at entry ${index}`);
       log.lastReceivedAt = receivedAt;
     }
   }
 
-  #checkRoots(log: LogView): void {
+  #checkRoots(log: LogView, size: number): void {
     for (const { treeSize, rootHash, time } of log.unproven) {
+      if (treeSize > size) continue;
       if (!equalBytes(log.tree.root(treeSize), rootHash))
         this.violate(`log ${log.name}: the head of size ${treeSize} (${toBase64(rootHash)}) is not of these leaves`);
       if (treeSize === 0 || log.kind !== 'events') continue;
@@ -231,7 +232,7 @@ export class Oracle {
       if (time * 1000 < receivedAt)
         this.violate(`log ${log.name}: the head of size ${treeSize} is older than its entries`);
     }
-    log.unproven = [];
+    log.unproven = log.unproven.filter(({ treeSize }) => treeSize > size);
   }
 }
 
