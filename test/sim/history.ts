@@ -442,6 +442,8 @@ class History {
           `log ${log.name} has ${log.state.treeSize} leaves, and after 5 s a head of ${log.published.treeSize}`,
         );
     }
+    const lag = this.#process.server?.leafIndex.lag;
+    if (lag !== 0) this.#oracle.violate(`the by-hash index is ${lag} leaves behind after 5 s of rest`);
     if (!this.#over) await this.#audit(true);
   }
 

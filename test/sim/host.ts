@@ -2,7 +2,6 @@
  * A machine on which one server after the other runs: production code, from opening the guard to publishing heads. What it does in
  * place of server/data-directory.ts is the same without files: claim, then open, then judge.
  */
-import type { GuardFile } from '../../server/guard.ts';
 import type { Log, Published } from '../../server/log.ts';
 import type { LogServer, LogServerOptions } from '../../server/log-server.ts';
 import { sha256 } from '../../server/sha256-node.ts';
@@ -25,8 +24,7 @@ const DONE_AT_CRASH = 0.4;
 
 export interface Running extends SimProcess {
   server: LogServer | undefined;
-  guard: GuardFile | undefined;
-  derived: SimDerived;
+  derived: SimDerived | undefined;
   /** What `onFatal` was called with. */
   fatal: unknown;
   closing: boolean;
@@ -67,15 +65,17 @@ export class Host {
 
   /** A process that is not started yet. */
   process(disk: Disk = this.disk): Running {
-    const { faults } = this.#world;
-    const process: Omit<Running, 'derived'> & { derived?: SimDerived } = {
+    const nothing = { server: undefined, derived: undefined, fatal: undefined };
+    return {
+      ...nothing,
       name: `process ${++this.#lives}`,
       disk,
-      ...{ dead: false, server: undefined, guard: undefined, fatal: undefined, closing: false, deposed: false },
-      ...{ shown: new Map(), faultsBefore: faults.count },
+      dead: false,
+      closing: false,
+      deposed: false,
+      shown: new Map(),
+      faultsBefore: this.#world.faults.count,
     };
-    process.derived = new SimDerived(process, new Map(this.#derivedRows));
-    return process as Running;
   }
 
   /**
@@ -86,15 +86,15 @@ export class Host {
     const { start, guard: guards, directory, recovery } = this.#parts;
     this.#world.opening = process;
     const { guard } = guards.GuardFile.open(guardPath);
-    process.guard = guard;
     const content = await guard.claim();
     guard.watch(guardPath);
     taken();
-    process.derived = new SimDerived(process, new Map(this.#derivedRows));
+    const derived = new SimDerived(process, new Map(this.#derivedRows));
+    process.derived = derived;
     const untouched = directory.isUntouched(content);
     const store = await this.#open(process, untouched);
     const { storeId } = content;
-    const backing = { store, guard, storeId, masterSeed: MASTER_SEED, openDerived: async () => process.derived };
+    const backing = { store, guard, storeId, masterSeed: MASTER_SEED, openDerived: async () => derived };
     const options: LogServerOptions = {
       ...this.#options(process),
       clock: {
@@ -132,7 +132,7 @@ export class Host {
       honest.crash(false, random);
       this.honest = honest;
     }
-    this.#derivedRows = process.derived.rowsAfterCrash(random);
+    this.#keepDerived(process);
   }
 
   /** Another process has taken the directory over: from now on, what this one writes goes into files of its own. */
@@ -140,7 +140,7 @@ export class Host {
     process.deposed = true;
     process.disk = this.disk.fork();
     this.disk.crash(false, this.#world.random);
-    this.#derivedRows = process.derived.rowsAfterCrash(this.#world.random);
+    this.#keepDerived(process);
   }
 
   /** Ends a process that has no machine to itself any more. */
@@ -172,6 +172,10 @@ export class Host {
     const path = `${VIRTUAL}other-guard`;
     this.#world.files.set(path, { bytes: bytes.slice(), inode: 8 });
     return path;
+  }
+
+  #keepDerived({ derived }: Running): void {
+    if (derived !== undefined) this.#derivedRows = derived.rowsAfterCrash(this.#world.random);
   }
 
   async #open(process: Running, create: boolean): Promise<Store> {

@@ -135,5 +135,7 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   ],
 
   // What is derived
-  'absent-while-behind': [bug('leaf-index.js', 'if (Math.min(known, index.known) < treeSize)', 'if (false)')],
+  'run-of-the-index-not-written': [
+    bug('by-hash/follower.js', 'await this.#options.store.write(flushes.flatMap(({ rows }) => rows));', ''),
+  ],
 };

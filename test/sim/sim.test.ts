@@ -10,14 +10,14 @@ const keysOf = (disk: Disk): string[] => disk.range({ gte: '', lt: '~', limit: 1
 
 describe('a history', () => {
   test('is the same one for the same seed, in whichever process and after whatever others', async () => {
-    const range = { seed: 20, count: 6, operations: 150 };
+    const range = { seed: 20, count: 4, operations: 100 };
     const one = await simulateMany({ ...range, workers: 1 });
     const two = await simulateMany({ ...range, workers: 2 });
-    const alone = await simulateMany({ ...range, seed: 25, count: 1, workers: 1 });
+    const alone = await simulateMany({ ...range, seed: 23, count: 1, workers: 1 });
     expect(one.flatMap(({ violations }) => violations)).toEqual([]);
     expect(two).toEqual(one);
-    expect(alone).toEqual(one.slice(5));
-    expect(new Set(one.map(({ trace }) => trace)).size).toBe(6);
+    expect(alone).toEqual(one.slice(3));
+    expect(new Set(one.map(({ trace }) => trace)).size).toBe(4);
   });
 });
 
