@@ -45,6 +45,10 @@ export async function simulateMany({
         if (report.violations.length > 0) end = Math.min(end, place + 1);
         progress?.(++done);
       }
+    } catch (error) {
+      // The others need not go on for nobody.
+      end = 0;
+      throw error;
     } finally {
       child.end();
     }
