@@ -66,7 +66,7 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   ],
   'revocation-not-stored': [bug('log-server.js', 'transaction.put(apiKeyKey(id), encodeApiKey(revoked));', '')],
   'freeze-not-stored': [bug('committer.js', 'this.put(logDefinitionKey(log.name), encodeDefinition(definition));', '')],
-  'sum-not-updated': [bug('committer.js', 'end.sum.remove(headOf(log.name, log.state));', ';')],
+  'sum-not-updated': [bug('committer.js', 'end.sum.set(changedHead);', ';')],
   'bundle-without-open-leaves': [
     bug(
       'integrate.js',

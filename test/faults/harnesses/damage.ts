@@ -25,7 +25,11 @@ const TABLES_NOT_READ: readonly Bug[] = [
 
 /** Lets LevelDB skip what is damaged in its log files, and pays no attention to what it says about that. */
 const LOG_FILES_NOT_READ: readonly Bug[] = [
-  { file: 'server/storage/level.js', text: 'await judge(() => checkLogFiles(path), onDamage);', replacement: '' },
+  {
+    file: 'server/storage/level.js',
+    text: 'await judge(() => checkLogFiles(path, promised), onDamage);',
+    replacement: 'undefined;',
+  },
   { file: 'server/storage/level.js', text: 'await judge(() => checkTextLog(path), onDamage);', replacement: '' },
 ];
 

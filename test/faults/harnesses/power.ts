@@ -29,8 +29,8 @@ const PROMISED_FIRST: Bug = {
 /** Guard, master seed and format under their names before they are on the disk. */
 const NEW_FILES_NOT_SYNCED: Bug = {
   file: 'server/files.js',
-  text: '{path}`);\n            fsyncSync(fd);',
-  replacement: '{path}`);',
+  text: 'writeFileSync(fd, content(inodeOf(fd)));\n            fsyncSync(fd);',
+  replacement: 'writeFileSync(fd, content(inodeOf(fd)));',
 };
 
 export const harness: Harness = {
