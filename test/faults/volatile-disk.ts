@@ -51,6 +51,11 @@ export class VolatileDisk implements Device {
     }
   }
 
+  /** Whether a cut may lose anything. */
+  get dirty(): boolean {
+    return this.#cache.length > 0;
+  }
+
   read(offset: number, length: number): Uint8Array {
     return this.#seen.subarray(offset, offset + length);
   }
