@@ -49,13 +49,9 @@ interface Patient {
   readonly file: string;
   /** Places in the original's list of questions. */
   readonly questions: readonly number[];
-  /** Events that are sent again, by leaf index. */
-  readonly events: readonly (readonly [number, string])[];
   readonly build: string | undefined;
 }
 
-/** Events that a trial sends again. Like its questions they are spread over all by the seed: one more trial sees more than its questions twice. */
-const RETRIES = 200;
 /** Wrong answers that are enough to be shown. */
 const SHOWN = 3;
 /** Events sent again in one request. */
@@ -92,7 +88,6 @@ async function trial(originals: readonly Original[], seed: number, build: string
     const patient = {
       ...{ original, copy, file: inflicted.file, build },
       questions: sample(original.questions.length, original.asked, random),
-      events: sample(original.events.size, RETRIES, random).map((i) => [...original.events][i] as [number, string]),
     };
     return { seed, original: original.name, ...inflicted, ...(await judge(patient)) };
   } finally {
@@ -206,8 +201,13 @@ async function judgeAbort(patient: Patient, detail: string): Promise<Judgement> 
   };
 }
 
-/** Events that had an id, sent again: each gets its own index, or an error; never a second entry. */
-async function retryAll(server: ServerProcess, { events }: Patient, wrong: string[], damaged: string[]): Promise<void> {
+/** All events that had an id, sent again: each gets its own index, or an error; never a second entry. */
+async function retryAll(
+  server: ServerProcess,
+  { original }: Patient,
+  wrong: string[],
+  damaged: string[],
+): Promise<void> {
   const send = async (batch: readonly (readonly [number, string])[]): Promise<boolean> => {
     const reply = await server.fetch('/logs/main/events?id_pointer=/id', {
       method: 'POST',
@@ -224,6 +224,7 @@ async function retryAll(server: ServerProcess, { events }: Patient, wrong: strin
     }
     return true;
   };
+  const events = [...original.events];
   for (let at = 0; at < events.length; at += RETRY_BATCH) {
     const batch = events.slice(at, at + RETRY_BATCH);
     if (await send(batch)) continue;
