@@ -152,22 +152,28 @@ export function logRow(log: string, { runs, rubbish, nextId }: LogRuns): Derived
   return { key, value: seal(key, new Uint8Array(content.buffer)) };
 }
 
-/** Reads a log row. Throws IndexDamage. */
+/** Reads a log row. Throws IndexDamage, also where a row with the right checksum is shorter or longer than it says. */
 export function parseLogRow(log: string, value: Uint8Array): LogRuns {
   const bytes = unseal(logKey(log), value);
   const content = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 4;
+  let at = 0;
+  /** Where the next so many bytes begin. */
+  const take = (size: number): number => {
+    at += size;
+    if (at > content.byteLength) throw new IndexDamage('a row of the by-hash index is cut off');
+    return at - size;
+  };
   const list = (): Run[] => {
-    const length = content.getUint16(at);
-    at += 2;
+    const length = content.getUint16(take(2));
     let first = 0;
     return Array.from({ length }, () => {
-      const run = { id: content.getUint32(at), first, count: content.getUint32(at + 4) };
+      const run = { id: content.getUint32(take(4)), first, count: content.getUint32(take(4)) };
       if (run.count === 0) throw new IndexDamage('a run of the by-hash index has no leaves');
-      at += 8;
       first += run.count;
       return run;
     });
   };
-  return { nextId: content.getUint32(0), runs: list(), rubbish: list() };
+  const row = { nextId: content.getUint32(take(4)), runs: list(), rubbish: list() };
+  if (at !== content.byteLength) throw new IndexDamage('a row of the by-hash index has more than it says');
+  return row;
 }

@@ -5,7 +5,17 @@
 import { describe, expect, test } from '@jest/globals';
 import { SECRET_SIZE } from '../../../server/by-hash/leaf-keys.ts';
 import type { IndexSizes } from '../../../server/by-hash/log-index.ts';
-import { endOf, logKey, parseLogRow, ROW_ENTRIES, rowCount, seal, unseal } from '../../../server/by-hash/runs.ts';
+import {
+  endOf,
+  IndexDamage,
+  logKey,
+  logRow,
+  parseLogRow,
+  ROW_ENTRIES,
+  rowCount,
+  seal,
+  unseal,
+} from '../../../server/by-hash/runs.ts';
 import { storeRow } from '../../../server/by-hash/store-row.ts';
 import type { Room } from '../../../server/free-space.ts';
 import { LeafIndex } from '../../../server/leaf-index.ts';
@@ -359,6 +369,16 @@ describe('damage in a row', () => {
     for (let n = 0; n < 1000; n += 9) expect(await find(rig, log, numbered(n))).toBe(n);
     await rig.index.close();
   });
+});
+
+test('a log row with a right checksum that is shorter or longer than it says is damage', () => {
+  const key = logKey('log');
+  const run = { id: 3, first: 0, count: 200 };
+  const content = unseal(key, logRow('log', { runs: [run], rubbish: [run], nextId: 4 }).value);
+  expect(parseLogRow('log', seal(key, content))).toEqual({ runs: [run], rubbish: [run], nextId: 4 });
+  for (let length = 0; length < content.length; length++)
+    expect(() => parseLogRow('log', seal(key, content.subarray(0, length)))).toThrow(IndexDamage);
+  expect(() => parseLogRow('log', seal(key, concatBytes(content, Uint8Array.of(0))))).toThrow(IndexDamage);
 });
 
 describe('leaves with one key', () => {
