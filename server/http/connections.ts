@@ -10,6 +10,8 @@ import type { Socket } from 'node:net';
 interface Connection {
   /** Answers that have not ended, in the order of their requests: more than one where a client pipelines. */
   readonly running: ServerResponse[];
+  /** An answer has ended that was the last. */
+  ended: boolean;
   /** Bytes that had gone either way at the last look. */
   bytes: number;
   /** Looks in a row at which nothing had moved. */
@@ -34,20 +36,28 @@ export class Connections {
   }
 
   add(socket: Socket): void {
-    this.#open.set(socket, { running: [], bytes: 0, quiet: 0, timed: false });
+    this.#open.set(socket, { running: [], ended: false, bytes: 0, quiet: 0, timed: false });
     socket.once('close', () => this.#open.delete(socket));
   }
 
-  /** A request has come, and this is to be its answer. */
-  began(socket: Socket, answer: ServerResponse): void {
-    const running = this.#open.get(socket)?.running;
-    if (running === undefined) return;
+  /**
+   * A request has come, and this is to be its answer. False where an answer before it has closed the connection: then the request is to be
+   * left alone (RFC 9112 §9.6). Node goes on reading what a client has pipelined, and would let this answer pass those that still wait in
+   * between, which an assertion of its own turns into the end of the process.
+   */
+  began(socket: Socket, answer: ServerResponse): boolean {
+    const connection = this.#open.get(socket);
+    if (connection === undefined) return true;
+    if (connection.ended) return false;
+    const { running } = connection;
     running.push(answer);
     answer.on('close', () => {
+      if (!answer.shouldKeepAlive) connection.ended = true;
       // Answers end in the order of their requests.
       if (running[0] === answer) running.shift();
       else running.splice(running.indexOf(answer), 1);
     });
+    return true;
   }
 
   /** The answers that have not ended, or `undefined` for what is no connection of ours. */

@@ -144,6 +144,8 @@ function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): st
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) return 'a request names one Host';
   const coding = headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') return 'the only transfer coding is chunked';
+  // A proxy that speaks 1.0 would not have read the body as chunks (RFC 9112 §6.1).
+  if (coding !== undefined && httpVersion === '1.0') return 'HTTP/1.0 has no transfer codings';
   return undefined;
 }
 

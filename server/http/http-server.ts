@@ -66,8 +66,9 @@ export async function bindHttp(
   let dispatch = (req: IncomingMessage, res: ServerResponse): void =>
     send(req, res, problem('not_ready', 'the server is starting; nothing was stored, ask again'));
   const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
-    connections.began(req.socket, res);
-    dispatch(req, res);
+    // Of what a client has sent behind such a request, Node drops all that came with it, and would take the rest for a request.
+    if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
+    if (connections.began(req.socket, res)) dispatch(req, res);
   };
   const options = {
     headersTimeout,
@@ -88,6 +89,11 @@ export async function bindHttp(
   const server: Server | TlsServer = secure ?? createServer(options, onRequest);
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', onRequest);
+  // An answer that still waits for others before it would have this between its head and its body.
+  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+    if (res.socket !== null) res.writeContinue();
+    onRequest(req, res);
+  });
   server.maxConnections = maxConnections;
   // Between two requests as within one, the watch over all connections decides: Node would set a timer after each answer (1 µs of 30), and
   // proxies that keep connections for a minute would meet closed ones after its 5 seconds.
@@ -100,6 +106,8 @@ export async function bindHttp(
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
     const running = connections.runningOn(socket);
+    // What comes behind the last request of a connection is nobody's; the answer to that request is still due, and closes it (RFC 9112 §9.6).
+    if (error.code === 'HPE_CLOSED_CONNECTION' && running !== undefined && running.length > 0) return;
     // Behind a complete request that still waits for its answer, ours to the garbage would be taken for that one; behind an
     // answer that has begun, for a second one.
     const taken = running?.some((res) => res.req.complete || res.headersSent) === true;

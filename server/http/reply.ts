@@ -48,6 +48,8 @@ export function send(req: IncomingMessage, res: ServerResponse, reply: Reply, ba
   const length = Buffer.byteLength(body);
   if (!empty) all.push('content-length', String(length));
   const content = req.method === 'HEAD' || empty ? undefined : body;
+  // Node reads the header alone; who keeps book of the connections asks for this.
+  if (!req.complete || headers['connection'] === 'close') res.shouldKeepAlive = false;
   // A text goes out in one piece with the headers; if all of it is ASCII, latin1 says the same and is written 1 µs faster.
   const encoding = length === body.length ? 'latin1' : 'utf8';
   if (req.complete) {
