@@ -208,7 +208,8 @@ export function baseUrl(text: string): string {
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new ClientError('bad_argument', 'the URL of a server begins with http:// or https://');
-  if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '')
+  // A query that is empty is none for URL, and what is appended to it would be one.
+  if (/[?#]/.test(url.href) || url.username !== '' || url.password !== '')
     throw new ClientError('bad_argument', 'a base URL has no query, fragment, user or password');
   return url.href.replace(/\/+$/, '');
 }

@@ -194,7 +194,17 @@ test('the wait doubles, obeys the server, and has an upper limit', () => {
 
 test('one log has one base URL', () => {
   expect(baseUrl('HTTP://X.example:80/logs/main/')).toBe('http://x.example/logs/main');
-  for (const url of ['x', '/logs/main', 'ftp://x/', 'file:///logs/main', 'http://x/?a', 'http://x/#a', 'http://u:p@x/'])
+  for (const url of [
+    'x',
+    '/logs/main',
+    'ftp://x/',
+    'file:///logs/main',
+    'http://x/?a',
+    'http://x/a?',
+    'http://x/#a',
+    'http://x/a#',
+    'http://u:p@x/',
+  ])
     expect(() => baseUrl(url)).toThrow(expect.objectContaining({ code: 'bad_argument' }));
   expect(() => setUp({ key: 'a\nb' })).toThrow(expect.objectContaining({ code: 'bad_argument' }));
 });
