@@ -161,7 +161,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 );
 
 /** A text of `good`, altered one to three times; it may be the same again. */
-export function altered(good: fc.Arbitrary<string>): fc.Arbitrary<{ readonly good: string; readonly text: string }> {
+function altered(good: fc.Arbitrary<string>): fc.Arbitrary<{ readonly good: string; readonly text: string }> {
   return fc
     .tuple(good, fc.array(change, { minLength: 1, maxLength: 3 }))
     .map(([text, changes]) => ({ good: text, text: changes.reduce((now, apply) => apply(now), text) }));
@@ -221,7 +221,7 @@ const byteChange: fc.Arbitrary<ByteChange> = fc.oneof(
 );
 
 /** Bytes of `good`, altered one to three times. */
-export function alteredBytes(
+function alteredBytes(
   good: fc.Arbitrary<Uint8Array>,
 ): fc.Arbitrary<{ readonly good: Uint8Array; readonly bytes: Uint8Array }> {
   return fc
@@ -237,17 +237,6 @@ export function alteredUtf8(
     altered(good).map((both) => ({ good: both.good, bytes: utf8(both.text) })),
     good.chain((text) => alteredBytes(fc.constant(utf8(text))).map(({ bytes }) => ({ good: text, bytes }))),
   );
-}
-
-/** The error that a call throws, or its value. */
-export type Outcome<Value> = { readonly value: Value } | { readonly error: unknown };
-
-export function outcomeOf<Value>(action: () => Value): Outcome<Value> {
-  try {
-    return { value: action() };
-  } catch (error) {
-    return { error };
-  }
 }
 
 /** A place from 0 to the end, chosen by a number: half of them anywhere, half of them beside a separator, where formats are tender. */

@@ -1,57 +1,19 @@
 /**
- * A server that answers anything: altered replies are refused by an error with a code, or they say what the log says. Nothing that
- * comes over the network makes the client throw something else, or believe something else.
+ * A client whose server answers anything: altered replies are refused by an error with a code, or they say what the log says. Nothing that
+ * comes over the network makes the client throw something else, or believe something else. (The parsers of these replies are fuzzed by
+ * the harness fuzz-parsers.)
  */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { auditLog } from '../../client/audit.ts';
-import { openEventReply } from '../../client/check-reply.ts';
-import { ClientError } from '../../client/error.ts';
-import { readObject } from '../../client/json.ts';
 import { LogClient } from '../../client/log-client.ts';
-import {
-  parseAppendReply,
-  parseConsistencyReply,
-  parseEntryLine,
-  parseEventReply,
-  parseInclusionReply,
-  parseLogInfo,
-  parseTreeHeadReply,
-} from '../../client/replies.ts';
-import { parseRetryAfter } from '../../client/retry.ts';
 import { LogError } from '../../proofs/error.ts';
 import { fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
 import { API_KEY, FakeLog } from '../client/fake-log.ts';
-import { alteredUtf8, anyText, outcomeOf, runs } from './mutations.ts';
+import { alteredUtf8, anyText, runs } from './mutations.ts';
 
 const URL_OF_LOG = 'http://log.example/logs/main';
 const log = new FakeLog().fill(5);
-
-function textOf(method: string, path: string, type?: string, body = ''): string {
-  const headers = { authorization: `Bearer ${API_KEY}`, ...(type === undefined ? {} : { 'content-type': type }) };
-  const answer = log.handle(method, new URL(`${URL_OF_LOG}${path}`), headers, utf8(body));
-  if (answer === 'drop' || answer.status >= 300) throw new Error(`bug: no answer of ${path}`);
-  return answer.body;
-}
-
-const EVENT = textOf('GET', '/events/3');
-const PARSERS: readonly (readonly [name: string, text: string, parse: (bytes: Uint8Array) => unknown])[] = [
-  ['an event', EVENT, parseEventReply],
-  ['a line', textOf('GET', '/events?from=2&limit=1').trim(), parseEntryLine],
-  [
-    'an append',
-    textOf('POST', '/events?id_pointer=/id&ack=signed', 'application/json', '{"id":"e-1"}'),
-    parseAppendReply,
-  ],
-  ['an inclusion proof', textOf('GET', '/proofs/inclusion?index=3&tree_size=4'), parseInclusionReply],
-  [
-    'a consistency proof',
-    textOf('GET', '/proofs/consistency?first=3&second=5'),
-    (bytes) => parseConsistencyReply(bytes, 3, 5),
-  ],
-  ['a tree head', textOf('GET', '/tree-head'), parseTreeHeadReply],
-  ['a log', textOf('GET', ''), (bytes) => parseLogInfo(readObject(bytes, 'it'))],
-];
 
 const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
@@ -115,72 +77,6 @@ function alteredReply(text: string): fc.Arbitrary<Uint8Array> {
     alteredUtf8(fc.constant(text)).map(({ bytes }) => bytes),
   );
 }
-
-function isBadReply(error: unknown): boolean {
-  return error instanceof ClientError && error.code === 'bad_reply';
-}
-
-/** Members that hold the 32 bytes of a hash, one or a list. */
-const HASHES = new Set(['leafHash', 'rootHash', 'proof']);
-
-/** What was parsed has only numbers that can be an index, a size or a time, and only whole hashes. */
-function expectSound(value: unknown, name = ''): void {
-  if (typeof value === 'number') expect([name, Number.isSafeInteger(value) && value >= 0]).toEqual([name, true]);
-  if (HASHES.has(name) && value instanceof Uint8Array) expect([name, value.length]).toEqual([name, 32]);
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
-  for (const [key, inner] of Object.entries(value)) expectSound(inner, Array.isArray(value) ? name : key);
-}
-
-describe('parsing', () => {
-  test.each(PARSERS)('%s: a value or a bad reply', (_, text, parse) => {
-    parse(utf8(text));
-    fc.assert(
-      fc.property(alteredReply(text), (bytes) => {
-        const outcome = outcomeOf(() => parse(bytes));
-        if ('value' in outcome) expectSound(outcome.value);
-        else if (!isBadReply(outcome.error)) throw outcome.error;
-      }),
-      runs(1500),
-    );
-    fc.assert(
-      fc.property(fc.oneof(anyText.map(utf8), fc.json().map(utf8), fc.uint8Array()), (bytes) => {
-        const outcome = outcomeOf(() => parse(bytes));
-        if (!('error' in outcome) || !isBadReply(outcome.error)) throw new Error('taken for a reply');
-      }),
-      runs(300),
-    );
-  });
-
-  test('a Retry-After asks for a finite time or for nothing', () => {
-    const good = fc.constantFrom('120', 'Fri, 31 Dec 1999 23:59:59 GMT', 'Tue, 24 Nov 2026 04:23:52 GMT');
-    fc.assert(
-      fc.property(
-        fc.oneof(
-          alteredUtf8(good).map(({ bytes }) => Buffer.from(bytes).toString('latin1')),
-          anyText,
-        ),
-        (header) => {
-          const wait = parseRetryAfter(header, Date.parse('2026-01-01T00:00:00Z'));
-          expect(wait === undefined || (Number.isFinite(wait) && wait >= 0)).toBe(true);
-        },
-      ),
-      runs(1000),
-    );
-  });
-});
-
-test('a saved reply opens to the entry that was logged, or not at all', () => {
-  const key = log.signer.verifierKey;
-  const { leafIndex, leafHash, event, receivedAt } = openEventReply(utf8(EVENT), key);
-  fc.assert(
-    fc.property(alteredReply(EVENT), (bytes) => {
-      const outcome = outcomeOf(() => openEventReply(bytes, key));
-      if ('value' in outcome) expect(outcome.value).toMatchObject({ leafIndex, leafHash, event, receivedAt });
-      else if (!(outcome.error instanceof LogError)) throw outcome.error;
-    }),
-    runs(1200),
-  );
-});
 
 describe('a client', () => {
   /** What the client is asked to do, and whether it was told the truth. */

@@ -13,8 +13,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openLevelStore } from '../../../server/storage/level.ts';
 import { crc32c, scanLog } from '../../../server/storage/log-format.ts';
+import { StorageError } from '../../../server/storage/store.ts';
 import { checkLogFiles, checkTextLog } from '../../../server/storage/wal-scan.ts';
-import { utf8 } from '../../../tree/bytes.ts';
+import { concatBytes, utf8 } from '../../../tree/bytes.ts';
+import { logFile as writeLogFile } from '../../fuzz/wal-file.ts';
 import { seededRandom } from '../../support/random.ts';
 import { temporaryFolder } from '../../support/spawn-server.ts';
 
@@ -181,4 +183,17 @@ describe('opening', () => {
     writeFileSync(join(path, 'LOG'), 'Recovering log #3\nLevel-0 table #5: started\n');
     expect(codeOf(() => checkTextLog(path))).toBeUndefined();
   });
+});
+
+test('a MANIFEST with a number beyond all numbers does not make the scan pass over a damaged file', () => {
+  const folder = join(path, 'endless');
+  mkdirSync(folder);
+  const endless = concatBytes(Uint8Array.of(2), new Uint8Array(200).fill(0x80), Uint8Array.of(0));
+  writeFileSync(join(folder, 'CURRENT'), 'MANIFEST-000004\n');
+  writeFileSync(join(folder, 'MANIFEST-000004'), writeLogFile([endless]));
+  writeFileSync(
+    join(folder, '000005.log'),
+    concatBytes(writeLogFile([utf8('one')]).with(9, 0), writeLogFile([utf8('two')])),
+  );
+  expect(() => checkLogFiles(folder)).toThrow(StorageError);
 });
