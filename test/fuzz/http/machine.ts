@@ -9,9 +9,11 @@ export class Machine {
   readonly memory: { readonly done: number; readonly bytes: number }[] = [];
   readonly #pid: number;
   readonly #timer: NodeJS.Timeout;
-  #ownDelay = 0;
+  /** Time in which this process or the server could not run, in milliseconds. */
+  #lost = 0;
   #expected = performance.now() + TICK;
-  #serverDelay = 0;
+  /** How long the server had waited for a processor at the last look. */
+  #waited = 0;
   #ticks = 0;
 
   /** `done` says how many requests have been sent, `look` is called at every tick. */
@@ -19,9 +21,11 @@ export class Machine {
     this.#pid = pid;
     this.#timer = setInterval(() => {
       const now = performance.now();
-      this.#ownDelay += Math.max(0, now - this.#expected);
+      // Both are late for the same reason mostly, so only the later one counts.
+      const waited = this.#waitedMilliseconds();
+      this.#lost += Math.max(0, now - this.#expected, waited - this.#waited);
+      this.#waited = waited;
       this.#expected = now + TICK;
-      this.#serverDelay = this.#waitedMilliseconds();
       if (this.#ticks++ % 10 === 0) this.memory.push({ done: done(), bytes: this.#residentBytes() });
       look();
     }, TICK);
@@ -29,7 +33,7 @@ export class Machine {
 
   /** A clock that stands still while this process or the server could not run, in milliseconds. */
   now(): number {
-    return performance.now() - this.#ownDelay - this.#serverDelay;
+    return performance.now() - this.#lost;
   }
 
   stop(): void {
