@@ -41,7 +41,7 @@ export interface ClockAlarm {
 /**
  * The clock behind receivedAt (DESIGN §2, Time): base + monotonic, never decreasing. Backward steps of the wall clock are
  * ignored, forward ones followed up to a limit; beyond it the clock is *unsafe*, nothing is appended or signed, until the
- * clocks agree again or an operator accepts the new time. One bad second would otherwise spoil a log for ever.
+ * clocks agree again (after a start: until the time since the newest entry is plausible) or an operator accepts the new time. One bad second would otherwise spoil a log for ever.
  */
 export class EntryClock {
   readonly #clock: Clock;
@@ -50,6 +50,8 @@ export class EntryClock {
   /** Wall time at monotonic zero, as we believe it. */
   #base: number;
   #unsafe = false;
+  /** Unsafe from the start on: the time of the newest entry is all that the wall clock can be compared with. */
+  #unproven = false;
   #behind: boolean;
   #last: number;
 
@@ -66,6 +68,7 @@ export class EntryClock {
     if (newest > 0 && wall - newest > limits.maxAbsence * 1000) {
       // Stay at the newest entry until somebody who can read a calendar has looked.
       this.#base = newest - clock.monotonicMicros();
+      this.#unproven = true;
       this.#setUnsafe(wall - newest);
     }
   }
@@ -74,12 +77,11 @@ export class EntryClock {
   now(): number | undefined {
     const estimate = this.#base + this.#clock.monotonicMicros();
     const step = this.#clock.wallMicros() - estimate;
-    const limit = (this.#unsafe ? ALARM_STEP / 1000 : this.#limits.maxForwardStep) * 1000;
-    if (step > limit) {
+    if (step > this.#limit()) {
       if (!this.#unsafe) this.#setUnsafe(step);
       return undefined;
     }
-    this.#unsafe = false;
+    this.#setSafe();
     if (step > 0) {
       if (step > ALARM_STEP) this.#onAlarm({ kind: 'forward_step', step });
       this.#base += step;
@@ -104,8 +106,21 @@ export class EntryClock {
   accept(): number {
     const step = this.#clock.wallMicros() - (this.#base + this.#clock.monotonicMicros());
     if (step > 0) this.#base += step;
-    this.#unsafe = false;
+    this.#setSafe();
     return step;
+  }
+
+  /** Largest forward step that is followed now, in microseconds. */
+  #limit(): number {
+    const { maxForwardStep, maxAbsence } = this.#limits;
+    // Once the clock is corrected, whoever was off for a month is a month behind it: the next start would believe it, so this one does.
+    if (this.#unproven) return maxAbsence * 1000;
+    return this.#unsafe ? ALARM_STEP : maxForwardStep * 1000;
+  }
+
+  #setSafe(): void {
+    this.#unsafe = false;
+    this.#unproven = false;
   }
 
   #setUnsafe(step: number): void {

@@ -145,6 +145,23 @@ describe('at start', () => {
     expect(entries.now()).toBe(at(1000));
   });
 
+  test('when it is corrected it goes on, however long the server was off, and the next step is judged as ever', () => {
+    const { clock, alarms } = make(at(-30 * DAY));
+    clock.step(3650 * DAY);
+    const entries = new EntryClock(clock, at(-30 * DAY), CLOCK_LIMITS, (alarm) => alarms.push(alarm));
+    expect(entries.now()).toBeUndefined();
+    clock.advance(5000);
+    clock.step(-3200 * DAY);
+    expect(entries.now()).toBeUndefined();
+    clock.step(-450 * DAY);
+    expect(entries.now()).toBe(at(5000));
+    expect(alarms.map(({ kind }) => kind)).toEqual(['unsafe', 'forward_step']);
+    clock.step(2 * DAY);
+    expect(entries.now()).toBeUndefined();
+    clock.step(-DAY);
+    expect(entries.now()).toBeUndefined();
+  });
+
   test('a store without entries has no newest one', () => {
     const { entries, alarms } = make(0);
     expect(entries.now()).toBe(at(0));
