@@ -98,6 +98,11 @@ export class EntryClock {
     return Math.max(this.#last, this.#base + this.#clock.monotonicMicros());
   }
 
+  /** Microseconds since some fixed moment, for how long something takes. */
+  monotonicMicros(): number {
+    return this.#clock.monotonicMicros();
+  }
+
   get unsafe(): boolean {
     return this.now() === undefined;
   }

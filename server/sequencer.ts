@@ -24,6 +24,8 @@ export interface SequencerLimits {
   readonly maxPendingEntries: number;
   /** Bytes of events that may wait at once. */
   readonly maxPendingBytes: number;
+  /** Milliseconds of work that may wait, as fast as the commits of late were; over it, appends answer 503 `pushback` too. */
+  readonly maxWait: number;
   /** Entries in one commit. */
   readonly maxGroupEntries: number;
   /** Bytes of events in one commit. */
@@ -33,6 +35,7 @@ export interface SequencerLimits {
 export const SEQUENCER_LIMITS: SequencerLimits = {
   maxPendingEntries: 65_536,
   maxPendingBytes: 64 * 1024 * 1024,
+  maxWait: 2000,
   maxGroupEntries: 16_384,
   maxGroupBytes: 16 * 1024 * 1024,
 };
@@ -53,6 +56,13 @@ export interface SequencerOptions extends UsedIdSources {
 const ENTRY_COST = 1024;
 /** The same for a change that adds a row or two at a client's wish, such as a log or an API key, its event included. */
 export const CHANGE_COST = 4096;
+
+/** Fewer entries than these may always wait, however slow the last commits were: the disk may have hung for a moment. */
+const ALWAYS = 1024;
+/** Commits of fewer entries than these say more about the disk than about how fast many are worked off. */
+const TELLING = 256;
+/** Microseconds an entry, until there was a commit that told. */
+const FIRST_PACE = 50;
 
 interface Job {
   readonly entries: number;
@@ -76,6 +86,8 @@ export class Sequencer {
   #pool: Job[] = [];
   #pendingEntries = 0;
   #pendingBytes = 0;
+  /** Microseconds that an entry took in the telling commits of late, with everything that the process did meanwhile. */
+  #pace = FIRST_PACE;
   #running: Promise<void> | undefined;
   #closed: ServerError | undefined;
   #failure: ServerError | undefined;
@@ -177,19 +189,41 @@ export class Sequencer {
     for (const job of waiting) job.reject(this.#failure);
   }
 
+  /**
+   * Throws ServerError `pushback` where even the smallest append would be refused. Asked before a batch is parsed: a server that is offered
+   * three times what it can take must not spend on the refused what it has for the others.
+   */
+  checkRoom(): void {
+    const refusal = this.#refusal({ entries: 1, bytes: 0 });
+    if (refusal !== undefined) throw refusal;
+  }
+
+  #refusal({ entries, bytes }: Pick<Job, 'entries' | 'bytes'>): ServerError | undefined {
+    const { maxPendingEntries, maxPendingBytes, maxWait } = this.#limits;
+    // What is too large for an empty pool must be let in all the same: its size was limited at the edge.
+    if (this.#pendingEntries === 0) return undefined;
+    if (this.#pendingEntries + entries > maxPendingEntries || this.#pendingBytes + bytes > maxPendingBytes) {
+      return new ServerError(
+        'pushback',
+        'too many entries are waiting; nothing was stored, send it again a little later',
+      );
+    }
+    // How many are too many depends on the machine; how long is too long does not.
+    if (this.#pendingEntries < ALWAYS || this.#pendingEntries * this.#pace <= maxWait * 1000) return undefined;
+    return new ServerError(
+      'pushback',
+      'entries would wait too long for their commit; nothing was stored, send it again a little later',
+    );
+  }
+
   #submit(job: Job): void {
     if (this.#closed !== undefined) {
       job.reject(this.#closed);
       return;
     }
-    const { maxPendingEntries, maxPendingBytes } = this.#limits;
-    const over =
-      this.#pendingEntries + job.entries > maxPendingEntries || this.#pendingBytes + job.bytes > maxPendingBytes;
-    // A job that is too large for an empty pool must be let in all the same: its size was limited at the edge.
-    if (over && this.#pendingEntries > 0 && job.entries > 0) {
-      job.reject(
-        new ServerError('pushback', 'too many entries are waiting; nothing was stored, send it again a little later'),
-      );
+    const refusal = job.entries > 0 ? this.#refusal(job) : undefined;
+    if (refusal !== undefined) {
+      job.reject(refusal);
       return;
     }
     try {
@@ -211,6 +245,7 @@ export class Sequencer {
     let answer = (): void => {};
     while (this.#pool.length > 0) {
       const jobs = this.#takeGroup();
+      const began = this.#options.clock.monotonicMicros();
       const committing = this.#commitGroup(jobs);
       // Now that the disk has work again: to write answers first left it idle for a third of the time at 64 connections.
       answer();
@@ -222,10 +257,15 @@ export class Sequencer {
         for (const job of jobs) job.reject(this.#failure);
         break;
       }
+      let entries = 0;
       for (const job of jobs) {
-        this.#pendingEntries -= job.entries;
+        entries += job.entries;
         this.#pendingBytes -= job.bytes;
         if (job.cost > 0) this.#options.room?.release(job.cost);
+      }
+      this.#pendingEntries -= entries;
+      if (entries >= TELLING) {
+        this.#pace = (this.#pace + (this.#options.clock.monotonicMicros() - began) / entries) / 2;
       }
     }
     this.#running = undefined;

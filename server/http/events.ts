@@ -38,6 +38,7 @@ export async function append(call: LogCall): Promise<Reply> {
     );
   }
   const body = await readBody(call, limits.maxBodySize);
+  server.sequencer.checkRoom();
   const events: { readonly event: Uint8Array; readonly id: string | undefined }[] = [];
   const take = (event: Uint8Array): void => {
     const id = once?.kind === 'pointer' ? eventId(event, once.pointer) : undefined;

@@ -168,6 +168,33 @@ describe('the pool is bounded', () => {
     expect((await append(run, run.main, 50)).length).toBe(50);
   });
 
+  test('what would wait more than two seconds at the pace of the last commits is pushed back, but for a thousand entries', async () => {
+    const run = await firstStart();
+    run.store.hold();
+    const slow = append(run, run.main, 1500);
+    await settle();
+    run.clock.advance(6000);
+    run.store.release();
+    await slow;
+    await settle();
+    run.store.hold();
+    const waiting = [append(run, run.main, 1000)];
+    run.server.sequencer.checkRoom();
+    waiting.push(append(run, run.main, 24));
+    expect(await codeOf(append(run, run.main, 1))).toBe('pushback');
+    expect(() => run.server.sequencer.checkRoom()).toThrow('would wait too long');
+    run.store.release();
+    await Promise.all(waiting);
+    await settle();
+    // That took no time at all: twice as many may wait now, and then again.
+    run.store.hold();
+    const more = append(run, run.main, 1500);
+    expect(await codeOf(Promise.race([append(run, run.main, 1), settle()]))).toBe('ok');
+    run.store.release();
+    await more;
+    expect(run.main.state.treeSize).toBe(1500 + 1024 + 1501);
+  });
+
   test('heads, keys and revocations are not pushed back', async () => {
     const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingEntries: 2 } });
     run.store.hold();
