@@ -358,6 +358,27 @@ describe('the schedule', () => {
     expect(run.clock.sleeping).toBe(0);
   });
 
+  test('a head that waits long for its commit does not put off the next one', async () => {
+    const run = await firstStart({ intervals: { interval: 1000, refresh: 600_000 } });
+    run.server.publisher.start();
+    await settle();
+    await append(run, run.main, 1);
+    await settle();
+    run.store.hold();
+    run.clock.advance(1000);
+    await settle();
+    run.clock.advance(10_000);
+    run.store.release();
+    await settle();
+    expect(run.main.published.treeSize).toBe(1);
+    await append(run, run.main, 1);
+    await settle();
+    run.clock.advance(1000);
+    await settle();
+    expect(run.main.published.treeSize).toBe(2);
+    await run.server.close();
+  });
+
   test('an idle server refreshes by itself', async () => {
     const run = await firstStart({ intervals: { interval: 1000, refresh: 600_000 } });
     run.server.publisher.start();

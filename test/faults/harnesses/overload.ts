@@ -22,8 +22,8 @@ const RETRY_AFTER_MISSING: readonly Bug[] = [
 const HEADS_STARVE: readonly Bug[] = [
   {
     file: 'server/publisher.js',
-    text: 'Math.max(this.#intervals.interval, REST * took)',
-    replacement: 'Math.max(60000, REST * took)',
+    text: 'Math.max(this.#intervals.interval, REST * this.#signing)',
+    replacement: 'Math.max(60000, REST * this.#signing)',
   },
 ];
 
