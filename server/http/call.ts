@@ -6,6 +6,7 @@ import type { LogServer } from '../log-server.ts';
 import type { Metrics } from '../metrics.ts';
 import type { BodyBudget } from './body-budget.ts';
 import type { RateLimiter } from './rate-limiter.ts';
+import type { ReplyBudget } from './reply-budget.ts';
 
 /** Limits of requests; `serve --help` explains each. */
 export interface HttpLimits {
@@ -36,6 +37,8 @@ export interface Call {
   readonly bodies: BodyBudget;
   /** What each API key may ask for; without it, anything. */
   readonly rates: RateLimiter | undefined;
+  /** What all large replies share. */
+  readonly replies: ReplyBudget;
   readonly req: IncomingMessage;
   /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
   readonly params: Readonly<Record<string, string>>;

@@ -10,6 +10,7 @@ import type { LogCall } from './call.ts';
 import { findLeaf, hashFromBase64 } from './leaf-hash.ts';
 import { base64, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
+import { SMALL_REPLY } from './reply-budget.ts';
 import { Query } from './request.ts';
 
 /** GET ct/v1/get-sth: the newest signed tree head. */
@@ -61,7 +62,7 @@ const MAX_BYTES = 4 * 1_048_576;
 const STEP = 256;
 
 /** GET ct/v1/get-entries?start=&end=, both inclusive: contiguous from start, at least one, and fewer where that is too much (JA-3, JA-4). */
-export async function getEntries({ log, server, search }: LogCall): Promise<Reply> {
+export async function getEntries({ log, server, search, replies }: LogCall): Promise<Reply> {
   const query = parameters(search, ['start', 'end']);
   const start = query.required('start');
   const last = query.required('end');
@@ -75,15 +76,18 @@ export async function getEntries({ log, server, search }: LogCall): Promise<Repl
   const { state } = log;
   const end = Math.min(last + 1, treeSize, start + MAX_ENTRIES);
   const entries: { readonly leaf_input: string; readonly extra_data: string }[] = [];
-  for (let at = start, bytes = 0; at < end && bytes < MAX_BYTES; ) {
-    const next = Math.min(end, at - (at % STEP) + STEP);
-    for (const leaf of await server.reader.leaves(log, state, at, next)) {
-      if (bytes >= MAX_BYTES) break;
-      bytes += leaf.length;
-      entries.push({ leaf_input: base64(leaf), extra_data: '' });
+  await replies.inTurn(async () => {
+    const most = replies.scarce ? SMALL_REPLY / 2 : MAX_BYTES;
+    for (let at = start, bytes = 0; at < end && bytes < most; ) {
+      const next = Math.min(end, at - (at % STEP) + STEP);
+      for (const leaf of await server.reader.leaves(log, state, at, next)) {
+        if (bytes >= most) break;
+        bytes += leaf.length;
+        entries.push({ leaf_input: base64(leaf), extra_data: '' });
+      }
+      at = next;
     }
-    at = next;
-  }
+  });
   return json(200, { entries });
 }
 

@@ -15,6 +15,7 @@ import { problem, problemOf } from './problem.ts';
 import { ProvenKeys } from './proven-keys.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import { type Reply, send, withHeaders } from './reply.ts';
+import { ReplyBudget, SMALL_REPLY } from './reply-budget.ts';
 import { type Match, type Matched, Router } from './router.ts';
 import { type LogRoute, ROUTES } from './routes.ts';
 import { type BaseHeaders, OVER_TLS, PLAIN, PUBLIC, PUBLIC_OVER_TLS } from './security-headers.ts';
@@ -35,7 +36,11 @@ export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> 
 const BODY_BUDGET = 128 * 1_048_576;
 
 type FullContext = CallContext &
-  Pick<Call, 'bodies'> & { readonly proxies: Proxies; readonly router: Router; readonly provenKeys: ProvenKeys };
+  Pick<Call, 'bodies' | 'replies'> & {
+    readonly proxies: Proxies;
+    readonly router: Router;
+    readonly provenKeys: ProvenKeys;
+  };
 
 /** A request handler over the whole table. */
 export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: ServerResponse) => void {
@@ -43,6 +48,7 @@ export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: 
     proxies: new Proxies([]),
     ...given,
     bodies: new BodyBudget(BODY_BUDGET),
+    replies: new ReplyBudget(),
     router: new Router(ROUTES),
     provenKeys: new ProvenKeys(given.server.apiKeys),
   };
@@ -86,8 +92,9 @@ function answer(context: FullContext, req: IncomingMessage, res: ServerResponse,
     if (reply.code === 'internal') failed(error);
     finish(reply);
   };
-  const finish = (reply: Reply): void => {
+  const finish = (made: Reply): void => {
     try {
+      const reply = made.body.length > SMALL_REPLY ? counted(context, req, res, made) : made;
       const base = baseHeaders(context, req, match);
       if (route?.hot !== true || !sendWhole(req, res, reply, base)) send(req, res, reply, base);
       const seconds = (performance.now() - started) / 1000;
@@ -113,6 +120,24 @@ function answer(context: FullContext, req: IncomingMessage, res: ServerResponse,
   } catch (error) {
     queueMicrotask(() => refuse(error));
   }
+}
+
+/** The reply, counted until the client has taken it or is gone; or pushback where too much waits already. */
+function counted({ replies }: FullContext, { socket }: IncomingMessage, res: ServerResponse, reply: Reply): Reply {
+  // Who is gone already takes nothing, and nobody would say so again.
+  if (socket.destroyed || res.destroyed) return reply;
+  const bytes = reply.body.length;
+  if (!replies.take(bytes))
+    return problem('pushback', 'too many large replies wait for clients that are slow to take them; ask again');
+  const forget = (): void => {
+    res.off('close', forget);
+    socket.off('close', forget);
+    replies.giveBack(bytes);
+  };
+  // An answer that waits behind others of its connection does not hear of its end.
+  res.on('close', forget);
+  socket.on('close', forget);
+  return reply;
 }
 
 /** Headers that do not depend on the handler. */
@@ -153,7 +178,7 @@ function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): st
 const NOT_FOUND = 'there is nothing here for you';
 
 function handle(context: FullContext, req: IncomingMessage, { route, params }: Matched): Reply | Promise<Reply> {
-  const { server, limits, metrics, ready, bodies, rates } = context;
+  const { server, limits, metrics, ready, bodies, rates, replies } = context;
   const { authorization } = req.headers;
   const key = context.provenKeys.of(req.socket, authorization);
   const open = route.for === 'server' && route.scope === undefined;
@@ -174,7 +199,7 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
       if (permits(key, null, route.scope) !== 'yes')
         throw new ServerError('forbidden', `the scope ${route.scope} over all logs is needed`);
     }
-    return route.handle({ server, limits, metrics, ready, bodies, rates, req, params, search, key });
+    return route.handle({ server, limits, metrics, ready, bodies, rates, replies, req, params, search, key });
   }
   const name = params['log'] as string;
   const log = authorize(route, server.log(name), name, key);
@@ -183,7 +208,7 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
   if (route.kind !== undefined && kind !== route.kind)
     throw new ServerError('wrong_log_kind', `this is a log of kind ${kind}; only ${route.kind} logs have that`);
   // Spelt out: spreading the context into each call cost 2.4 KB of garbage a request.
-  return route.handle({ server, limits, metrics, ready, bodies, rates, req, params, search, key, log });
+  return route.handle({ server, limits, metrics, ready, bodies, rates, replies, req, params, search, key, log });
 }
 
 const SEND_KEY = 'send an API key: Authorization: Bearer ind_…';

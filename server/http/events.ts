@@ -15,6 +15,7 @@ import { negotiatedText, PROTOBUF, prefersProtobuf, protobuf, varied } from './n
 import { type Code, problem } from './problem.ts';
 import { asciiText, base64, base64Each, hashesText, headTexts, renderEntry } from './render.ts';
 import { jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
+import { SMALL_REPLY } from './reply-budget.ts';
 import { idempotencyKey, mediaType, Query, readBody } from './request.ts';
 import { signedIndex, waitUntilSigned } from './signed.ts';
 
@@ -204,26 +205,38 @@ const LIST_BYTES = 8 * 1_048_576;
 
 /** GET events?from=0&limit=100: entries under the newest head as NDJSON. */
 export async function list(call: LogCall): Promise<Reply> {
-  const { log, server } = call;
+  const { log } = call;
   const query = new Query(call.search, ['from', 'limit']);
   const from = query.number('from') ?? 0;
   const limit = query.limit(100, 1000);
   if (from < log.state.treeSize) await waitUntilSigned(call, from + 1);
   const { treeSize } = log.published;
   const end = Math.min(from + limit, treeSize);
-  const lines: string[] = [];
-  let bytes = 0;
-  for (let at = from; at < end && bytes < LIST_BYTES; at += LIST_STEP) {
-    for (const entry of await server.entries(log, at, Math.min(at + LIST_STEP, end))) {
-      if (bytes >= LIST_BYTES) break;
-      const line = `${renderEntry(entry, treeSize, true)}}\n`;
-      bytes += line.length;
-      lines.push(line);
-    }
-  }
+  const lines = await call.replies.inTurn(() => linesOf(call, from, end, treeSize));
   return {
     status: 200,
     headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
     body: lines.join(''),
   };
+}
+
+/** A list may end early: it does so, too, where much waits for clients already. */
+async function linesOf(
+  { log, server, replies }: LogCall,
+  from: number,
+  end: number,
+  treeSize: number,
+): Promise<string[]> {
+  const most = replies.scarce ? SMALL_REPLY / 2 : LIST_BYTES;
+  const lines: string[] = [];
+  let bytes = 0;
+  for (let at = from; at < end && bytes < most; at += LIST_STEP) {
+    for (const entry of await server.entries(log, at, Math.min(at + LIST_STEP, end))) {
+      if (bytes >= most) break;
+      const line = `${renderEntry(entry, treeSize, true)}}\n`;
+      bytes += line.length;
+      lines.push(line);
+    }
+  }
+  return lines;
 }

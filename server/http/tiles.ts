@@ -24,9 +24,11 @@ export function show(call: LogCall): Reply | Promise<Reply> {
   return read(call, path).then((bytes) => unlessKnown(req, tagged(headers, bytes)));
 }
 
-function read({ log, server }: LogCall, { kind, tile }: TilePath): Promise<Uint8Array> {
+function read({ log, server, replies }: LogCall, { kind, tile }: TilePath): Promise<Uint8Array> {
   if (kind === 'tile') return server.reader.tile(log, log.state, tile);
-  return server.reader.bundle(log, log.state, tile.index, tile.width);
+  const bundle = (): Promise<Uint8Array> => server.reader.bundle(log, log.state, tile.index, tile.width);
+  // Those of an events log have 43 bytes an entry.
+  return log.definition.kind === 'raw' ? replies.inTurn(bundle) : bundle();
 }
 
 /**
