@@ -455,7 +455,13 @@ class History {
     };
     return {
       originBase: 'sim.example',
-      limits: { maxPendingEntries: 400, maxPendingBytes: 65_536, maxGroupEntries: 60, maxGroupBytes: 8192 },
+      limits: {
+        maxPendingEntries: 400,
+        maxPendingBytes: 65_536,
+        maxWait: 2000,
+        maxGroupEntries: 60,
+        maxGroupBytes: 8192,
+      },
       indexSizes: { run: 64, fanIn: 3, step: 512, held: 400 },
       room: {
         take: () => {
