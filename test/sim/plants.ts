@@ -100,7 +100,7 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
     ),
     bug('clock.js', 'if (step > 0) {', 'this.#last = 0;\n        if (true) {'),
   ],
-  'clock-step-accepted': [bug('clock.js', 'if (step > limit) {', 'if (false) {')],
+  'clock-step-accepted': [bug('clock.js', 'if (step > this.#limit()) {', 'if (false) {')],
 
   // What is signed
   'signed-without-reading-back': [

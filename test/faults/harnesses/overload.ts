@@ -22,8 +22,8 @@ const RETRY_AFTER_MISSING: readonly Bug[] = [
 const HEADS_STARVE: readonly Bug[] = [
   {
     file: 'server/publisher.js',
-    text: 'Math.max(this.#intervals.interval, REST * this.#signing)',
-    replacement: 'Math.max(60000, REST * this.#signing)',
+    text: 'await clock.sleep(this.#intervals.interval, this.#hurry.signal)',
+    replacement: 'await clock.sleep(60_000, this.#hurry.signal)',
   },
 ];
 
