@@ -62,9 +62,5 @@ export function parseTlogProof(bytes: Uint8Array): TlogProof {
 }
 
 function malformed(reason: string, cause?: unknown): NoteError {
-  return new NoteError(
-    'malformed_proof',
-    `this is not a tlog-proof: ${reason}`,
-    cause === undefined ? undefined : { cause },
-  );
+  return new NoteError('malformed_proof', `this is not a tlog-proof: ${reason}`, { cause });
 }

@@ -28,7 +28,7 @@ describe('tlog-proof', () => {
     ['empty extra', { leafIndex: 1, proof: [], checkpoint, extra: new Uint8Array(0) }],
     ['the largest index', { leafIndex: 2 ** 53 - 1, proof: [], checkpoint }],
   ])('round trip: %s', (_, proof) => {
-    expect(parse(formatTlogProof(proof))).toEqual(proof);
+    expect(parse(formatTlogProof(proof))).toStrictEqual(proof);
   });
 
   test.each([
@@ -39,6 +39,7 @@ describe('tlog-proof', () => {
     ['index with a leading zero', good.replace('index 7', 'index 07')],
     ['index with a sign', good.replace('index 7', 'index +7')],
     ['index above 2^53 - 1', good.replace('index 7', 'index 9007199254740992')],
+    ['another word than index', good.replace('index 7', 'level 7')],
     ['two spaces', good.replace('index 7', 'index  7')],
     ['extra after index', good.replace('index 7\n', 'index 7\nextra AAAA\n')],
     ['extra twice', good.replace('index 7\n', 'extra AAAA\nextra AAAA\nindex 7\n')],
@@ -57,6 +58,12 @@ describe('tlog-proof', () => {
     ['more than 1 MiB', good + 'x'.repeat(1_048_576)],
   ])('refused: %s', (_, text) => {
     expect(codeOf(() => parse(text))).toBe('malformed_proof');
+  });
+
+  test('1 MiB is still read', () => {
+    const longest = good + 'x'.repeat(1_048_576 - utf8(good).length);
+    expect(formatTlogProof(parse(longest))).toBe(longest);
+    expect(codeOf(() => parse(`${longest}x`))).toBe('malformed_proof');
   });
 
   test('invalid UTF-8 is refused', () => {

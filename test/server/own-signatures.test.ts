@@ -1,9 +1,11 @@
 /** What OpenSSL is asked first judges as the core does, on good signatures and on everything that is nearly one. */
 import { expect, test } from '@jest/globals';
 import { openCheckpoint, signCheckpoint } from '../../proofs/checkpoint.ts';
-import { ed25519Signer } from '../../proofs/key.ts';
+import { ALGORITHM_COSIGNATURE, ed25519Signer } from '../../proofs/key.ts';
+import { signNote } from '../../proofs/note.ts';
 import { signTreeHead, verifyTreeHeadSignature } from '../../proofs/tree-head-signature.ts';
 import { checkTreeHeadSignature, openOwnCheckpoint } from '../../server/own-signatures.ts';
+import { toBase64 } from '../../tree/bytes.ts';
 import { asTreeHash } from '../../tree/hash.ts';
 
 const signer = ed25519Signer('example.com/logs/main', new Uint8Array(32).fill(7));
@@ -58,4 +60,34 @@ test('the signature of a tree head, and each that differs from it in one bit', (
   expect(outcome(() => checkTreeHeadSignature(signature, { ...timed, timestamp: 1 }, key))).toBe('invalid_signature');
   expect(outcome(() => checkTreeHeadSignature(signature, timed, other.verifierKey))).toBe('invalid_signature');
   expect(outcome(() => checkTreeHeadSignature(signature.slice(1), timed, key))).toBe('unknown_algorithm');
+});
+
+test('what is good never costs the core its time: the key is read once, by OpenSSL', () => {
+  let reads = 0;
+  const counted = Object.defineProperty({ ...key }, 'publicKey', {
+    get: () => {
+      reads++;
+      return key.publicKey;
+    },
+  });
+  const timed = { ...head, timestamp: 1_700_000_000_000 };
+  const signature = signTreeHead(timed, signer);
+  for (let i = 0; i < 3; i++) {
+    openOwnCheckpoint(note, counted);
+    checkTreeHeadSignature(signature, timed, counted);
+  }
+  expect(reads).toBe(1);
+});
+
+test('keys of other algorithms are left to the core', () => {
+  const cosigner = { ...key, algorithm: ALGORITHM_COSIGNATURE };
+  const timed = { ...head, timestamp: 1_700_000_000_000 };
+  expect(outcome(() => openOwnCheckpoint(note, cosigner))).toBe('invalid_signature');
+  expect(outcome(() => checkTreeHeadSignature(signTreeHead(timed, signer), timed, cosigner))).toBe('unknown_algorithm');
+});
+
+test('a good signature over a foreign origin, and over what is no checkpoint, is judged by the core', () => {
+  const foreign = signNote(`example.com/other\n8\n${toBase64(head.rootHash)}\n`, [signer]);
+  expect(outcome(() => openOwnCheckpoint(foreign, key))).toBe('origin_mismatch');
+  expect(outcome(() => openOwnCheckpoint(signNote('no checkpoint\n', [signer]), key))).toBe('malformed_checkpoint');
 });

@@ -1,0 +1,33 @@
+/** What is mutated, and the tests that judge it: those that run the mutated code in their own process, and quickly. */
+
+export interface Group {
+  readonly name: string;
+  /** Files that are mutated. */
+  readonly mutate: readonly string[];
+  /** Test files under test/, without their ending; the quickest first. */
+  readonly tests: readonly string[];
+}
+
+export const GROUPS: readonly Group[] = [
+  { name: 'inclusion', mutate: ['proofs/inclusion.ts'], tests: ['proofs/merkle-vectors', 'proofs/inclusion'] },
+  { name: 'consistency', mutate: ['proofs/consistency.ts'], tests: ['proofs/merkle-vectors', 'proofs/consistency'] },
+  { name: 'note', mutate: ['proofs/note.ts', 'proofs/cosignature.ts'], tests: ['proofs/note'] },
+  { name: 'checkpoint', mutate: ['proofs/checkpoint.ts'], tests: ['proofs/checkpoint'] },
+  { name: 'tlog-proof', mutate: ['proofs/tlog-proof.ts'], tests: ['proofs/tlog-proof'] },
+  {
+    name: 'signatures',
+    mutate: ['proofs/ed25519.ts', 'proofs/tree-head-signature.ts', 'server/own-signatures.ts'],
+    tests: ['proofs/ed25519', 'proofs/tree-head-signature', 'server/own-signatures'],
+  },
+  { name: 'start-rules', mutate: ['server/start-rules.ts'], tests: ['server/start-rules'] },
+  { name: 'guard', mutate: ['server/guard.ts'], tests: ['server/guard'] },
+  { name: 'sequencer', mutate: ['server/sequencer.ts'], tests: ['server/sequencer', 'server/free-space'] },
+  {
+    name: 'committer',
+    mutate: ['server/committer.ts'],
+    tests: ['server/sequencer', 'server/recovery', 'server/publisher'],
+  },
+  { name: 'recovery', mutate: ['server/recovery.ts'], tests: ['server/recovery', 'server/log-life'] },
+  { name: 'heads', mutate: ['server/heads.ts'], tests: ['server/publisher', 'server/tree-head-signer'] },
+  { name: 'adopt', mutate: ['server/adopt.ts'], tests: ['server/data-directory'] },
+];
