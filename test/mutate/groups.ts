@@ -25,7 +25,7 @@ export const GROUPS: readonly Group[] = [
   {
     name: 'committer',
     mutate: ['server/committer.ts'],
-    tests: ['server/sequencer', 'server/recovery', 'server/publisher'],
+    tests: ['server/committer', 'server/sequencer', 'server/recovery'],
   },
   { name: 'recovery', mutate: ['server/recovery.ts'], tests: ['server/recovery', 'server/log-life'] },
   { name: 'heads', mutate: ['server/heads.ts'], tests: ['server/publisher', 'server/tree-head-signer'] },

@@ -103,6 +103,16 @@ describe('group commit', () => {
     expect(heights).toEqual([10, 1, 25, 10]);
   });
 
+  test('bytes bound a group as well: up to the bound, and no further', async () => {
+    const size = encoder.encode('{"n":0,"note":"x"}').length;
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxGroupBytes: 3 * size } });
+    await Promise.all([1, 2, 1, 5, 1].map((count) => append(run, run.main, count)));
+    const heights = run.store.commits
+      .slice(1)
+      .map((writes) => writes.filter(({ key }) => key.includes('/event/')).length);
+    expect(heights).toEqual([3, 1, 5, 1]);
+  });
+
   test('changes without entries are bounded too', async () => {
     const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxGroupEntries: 3 } });
     await Promise.all(
@@ -155,12 +165,14 @@ describe('the pool is bounded', () => {
   });
 
   test('bytes count as well', async () => {
-    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingBytes: 100 } });
+    const size = encoder.encode('{"n":0,"note":"x"}').length;
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingBytes: 5 * size } });
     run.store.hold();
-    const accepted = append(run, run.main, 3);
-    expect(await codeOf(append(run, run.main, 3))).toBe('pushback');
+    const accepted = [append(run, run.main, 3), append(run, run.main, 2)];
+    expect(await codeOf(append(run, run.main, 1))).toBe('pushback');
     run.store.release();
-    await accepted;
+    await Promise.all(accepted);
+    expect(await codeOf(append(run, run.main, 5))).toBe('ok');
   });
 
   test('one request larger than the whole pool is let in when nothing waits', async () => {
@@ -193,6 +205,17 @@ describe('the pool is bounded', () => {
     run.store.release();
     await more;
     expect(run.main.state.treeSize).toBe(1500 + 1024 + 1501);
+  });
+
+  test('while one waits that is larger than the pool, heads and keys go on', async () => {
+    const run = await firstStart({ limits: { ...SEQUENCER_LIMITS, maxPendingEntries: 10 } });
+    run.store.hold();
+    const large = append(run, run.main, 50);
+    const key = run.server.createKey({ name: 'x', scopes: ['read'], log: null }, 'x');
+    expect(await codeOf(append(run, run.main, 1))).toBe('pushback');
+    run.store.release();
+    expect((await large).length).toBe(50);
+    expect((await key).key.name).toBe('x');
   });
 
   test('heads, keys and revocations are not pushed back', async () => {
@@ -251,11 +274,11 @@ describe('fail-stop', () => {
     const run = await firstStart();
     run.store.hold();
     run.store.failNext('lost');
-    const waiting = codeOf(append(run, run.main, 1));
+    const waiting = append(run, run.main, 1);
     await settle();
     run.server.sequencer.fail(new Error('planted'));
     run.store.release();
-    expect(await waiting).toBe('outcome_unknown');
+    await expect(waiting).rejects.toMatchObject({ code: 'outcome_unknown', cause: new Error('planted') });
     run.server.sequencer.fail(new Error('planted again'));
     await settle();
     expect(run.fatal).toEqual([new Error('planted')]);
@@ -285,6 +308,15 @@ describe('closing', () => {
     await closing;
     expect(run.main.state.treeSize).toBe(1);
     expect(run.fatal).toEqual([]);
+    await run.server.sequencer.close();
+    expect(await codeOf(append(run, run.main, 1))).toBe('shutting_down');
+  });
+
+  test('after a failure it is the failure that everybody hears of', async () => {
+    const run = await firstStart();
+    run.server.sequencer.fail(new Error('planted'));
+    await run.server.sequencer.close();
+    expect(await codeOf(append(run, run.main, 1))).toBe('outcome_unknown');
   });
 });
 

@@ -1,0 +1,131 @@
+/** What one commit collects, and in which order it becomes true. */
+import { describe, expect, test } from '@jest/globals';
+import { Committer, Transaction } from '../../server/committer.ts';
+import { frame } from '../../server/frames.ts';
+import type { Guard } from '../../server/guard.ts';
+import type { LogDefinition } from '../../server/log.ts';
+import { LogSum } from '../../server/storage/commit-record.ts';
+import { logDefinitionKey } from '../../server/storage/keys.ts';
+import { MemoryStore } from '../../server/storage/memory.ts';
+import { utf8 } from '../../tree/bytes.ts';
+import { append, firstStart } from './memory-server.ts';
+
+const leaf = utf8('leaf');
+
+describe('a transaction', () => {
+  test('knows what it will have made of a log, while the log itself stays as it is', async () => {
+    const { main } = await firstStart();
+    const transaction = new Transaction();
+    expect([transaction.treeSize(main), transaction.lastReceivedAt(main)]).toEqual([0, main.state.lastReceivedAt]);
+    expect(transaction.append(main, leaf, 70)).toBe(0);
+    expect(transaction.append(main, leaf, 70)).toBe(1);
+    expect(transaction.appendFramed(main, frame([leaf, leaf, leaf]), 80)).toBe(2);
+    expect(transaction.appendFramed(main, frame([leaf]), 80)).toBe(5);
+    expect(transaction.append(main, leaf, 90)).toBe(6);
+    expect([transaction.treeSize(main), transaction.lastReceivedAt(main)]).toEqual([7, 90]);
+    expect([main.state.treeSize, main.state.lastReceivedAt]).toEqual([0, 0]);
+  });
+
+  test('goes on where the log ends', async () => {
+    const run = await firstStart();
+    await append(run, run.main, 4);
+    const transaction = new Transaction();
+    const { lastReceivedAt } = run.main.state;
+    expect([transaction.treeSize(run.main), transaction.lastReceivedAt(run.main)]).toEqual([4, lastReceivedAt]);
+    expect(() => transaction.append(run.main, leaf, lastReceivedAt - 1)).toThrow();
+    expect(transaction.append(run.main, leaf, lastReceivedAt)).toBe(4);
+    expect(transaction.appendFramed(run.main, frame([leaf]), lastReceivedAt)).toBe(5);
+  });
+
+  test('takes no entry that came before the last one', async () => {
+    const { main } = await firstStart();
+    const transaction = new Transaction();
+    transaction.append(main, leaf, 70);
+    expect(() => transaction.append(main, leaf, 69)).toThrow();
+    expect(() => transaction.appendFramed(main, frame([leaf]), 69)).toThrow();
+    expect(transaction.treeSize(main)).toBe(1);
+  });
+
+  test('is empty until something is written or a log is touched', async () => {
+    const { main } = await firstStart();
+    const put = new Transaction();
+    expect(put.empty).toBe(true);
+    put.put('a', leaf);
+    put.delete('b');
+    expect(put.empty).toBe(false);
+    expect(put.writes).toEqual([
+      { key: 'a', value: leaf },
+      { key: 'b', value: undefined },
+    ]);
+    const touched = new Transaction();
+    touched.append(main, leaf, 1);
+    expect([touched.empty, touched.writes.length]).toEqual([false, 0]);
+  });
+
+  test('shows a new definition and a new head at once inside, and outside when it is done', async () => {
+    const { main } = await firstStart();
+    const { definition, published, state } = main;
+    const transaction = new Transaction();
+    expect(transaction.definitionOf(main)).toBe(definition);
+    expect(transaction.newestHead(main)).toBe(state.head);
+    const frozen: LogDefinition = { ...definition, status: 'frozen', frozenAt: '2026-01-01T00:00:00Z' };
+    const head = { ...published, time: published.time + 1 };
+    transaction.redefine(main, frozen);
+    transaction.publish(main, head);
+    expect(transaction.writes.map(({ key }) => key)).toEqual([logDefinitionKey('main')]);
+    expect(transaction.definitionOf(main)).toBe(frozen);
+    expect(transaction.newestHead(main)).toEqual({ treeSize: 0, time: head.time });
+    expect([main.definition, main.published]).toEqual([definition, published]);
+    transaction.done();
+    expect([main.definition, main.published]).toEqual([frozen, head]);
+  });
+});
+
+describe('a commit', () => {
+  const end = () => ({
+    storeId: new Uint8Array(32),
+    n: 7,
+    recordHash: new Uint8Array(32).fill(7),
+    sum: new LogSum(),
+    logCount: 1,
+  });
+
+  test('asks who owns the store, writes, promises, and only then is true', async () => {
+    const { main } = await firstStart();
+    const seen: string[] = [];
+    const note = (what: string): void => void seen.push(`${what} ${main.state.treeSize}`);
+    const store = new MemoryStore();
+    const commit = store.commit.bind(store);
+    store.commit = async (writes) => {
+      note('batch');
+      await commit(writes);
+    };
+    const guard: Guard = {
+      checkOwner: () => note('owner'),
+      promise: async ({ n }) => note(`promise ${n}`),
+    };
+    const committer = new Committer(store, guard, end());
+    const transaction = new Transaction();
+    transaction.append(main, leaf, 70);
+    transaction.whenDone(() => note('done'));
+    expect([...(await committer.commit(transaction)).values()].map(({ length }) => length)).toEqual([32]);
+    expect(seen).toEqual(['owner 0', 'batch 0', 'promise 8 0', 'done 1']);
+    expect(committer.n).toBe(8);
+  });
+
+  test('of who was deposed writes nothing', async () => {
+    const { main } = await firstStart();
+    const store = new MemoryStore();
+    const guard: Guard = {
+      checkOwner: () => {
+        throw new Error('deposed');
+      },
+      promise: async () => {},
+    };
+    const committer = new Committer(store, guard, end());
+    const transaction = new Transaction();
+    transaction.append(main, leaf, 70);
+    await expect(committer.commit(transaction)).rejects.toThrow('deposed');
+    expect([store.rows().length, main.state.treeSize, committer.n]).toEqual([0, 0, 7]);
+  });
+});
