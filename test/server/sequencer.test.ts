@@ -2,11 +2,14 @@ import { describe, expect, test } from '@jest/globals';
 import { entryLeaf } from '../../proofs/entry.ts';
 import { parseHeader } from '../../proofs/leaf.ts';
 import { type Appended, type AppendRequest, wantedIds } from '../../server/append.ts';
+import { CLOCK_LIMITS, EntryClock } from '../../server/clock.ts';
+import { Committer } from '../../server/committer.ts';
 import type { StoredEntry } from '../../server/entry.ts';
 import { frame } from '../../server/frames.ts';
 import { parsePointer } from '../../server/ingest/event-id.ts';
 import type { Log } from '../../server/log.ts';
-import { SEQUENCER_LIMITS } from '../../server/sequencer.ts';
+import { CHANGE_COST, SEQUENCER_LIMITS, Sequencer, type SequencerOptions } from '../../server/sequencer.ts';
+import { LogSum } from '../../server/storage/commit-record.ts';
 import { encodeIdRow, parseIdRow } from '../../server/storage/rows.ts';
 import { readUsedIds } from '../../server/used-ids.ts';
 import { settle } from '../support/manual-clock.ts';
@@ -293,6 +296,62 @@ describe('fail-stop', () => {
     await expect(bad).rejects.toThrow('planted');
     expect((await good).length).toBe(1);
     expect(run.fatal).toEqual([]);
+  });
+});
+
+describe('by itself', () => {
+  /** A sequencer over the store of a run, with nothing that is optional but what a test gives. */
+  const alone = (run: Run, extra: Partial<SequencerOptions> = {}): Sequencer => {
+    const end = { storeId: run.world.storeId, n: 1, recordHash: new Uint8Array(32), sum: new LogSum(), logCount: 2 };
+    return new Sequencer({
+      store: run.store,
+      readEntries: async () => [],
+      readLeafHashes: async () => [],
+      committer: new Committer(run.store, run.guard, end),
+      clock: new EntryClock(run.clock, 0, CLOCK_LIMITS, () => {}),
+      onFatal: (error) => void run.fatal.push(error),
+      ...extra,
+    });
+  };
+
+  test('needs neither room nor anybody who listens', async () => {
+    const run = await firstStart();
+    const sequencer = alone(run);
+    expect(await sequencer.change(() => 'done', CHANGE_COST)).toBe('done');
+    expect(
+      await sequencer.change((transaction) => transaction.put('a', new Uint8Array(1)), CHANGE_COST),
+    ).toBeUndefined();
+    expect(run.fatal).toEqual([]);
+  });
+
+  test('tells of each commit, and of none where nothing was to be written', async () => {
+    const run = await firstStart();
+    const told: number[] = [];
+    const sequencer = alone(run, { onCommit: (hashes) => void told.push(hashes.size) });
+    await sequencer.change(() => 'nothing');
+    expect(told).toEqual([]);
+    await sequencer.change((transaction) => transaction.put('a', new Uint8Array(1)));
+    await sequencer.change((transaction, now) => transaction.append(run.main, new Uint8Array(1), now));
+    expect(told).toEqual([0, 1]);
+  });
+
+  test('takes room for what adds to the store, by its size, and gives it back', async () => {
+    const run = await firstStart();
+    const room: string[] = [];
+    const take = (cost: number): void => void room.push(`take ${cost}`);
+    const release = (cost: number): void => void room.push(`release ${cost}`);
+    const sequencer = alone(run, { room: { take, release } });
+    const raw = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    await sequencer.change(() => 'free');
+    expect(room).toEqual([]);
+    await sequencer.change(() => 'dear', 7);
+    await append({ server: { sequencer } } as Run, run.main, 2, 'x');
+    await sequencer.appendRaw({ log: raw, leaves: new Uint8Array(10), source: 'x', idempotencyKey: undefined });
+    const leaves = frame([new Uint8Array(3), new Uint8Array(5)]);
+    await sequencer.appendRaw({ log: raw, leaves, source: 'x', idempotencyKey: undefined });
+    const events = 2 * encoder.encode('{"n":0,"note":"x"}').length;
+    const costs = [7, 2 * 1024 + events, 1024 + 10, 2 * 1024 + 2 * 2 + 3 + 5];
+    expect(room).toEqual(costs.flatMap((cost) => [`take ${cost}`, `release ${cost}`]));
   });
 });
 
