@@ -1,9 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { ExitError } from '../../server/errors.ts';
+import { frame } from '../../server/frames.ts';
 import type { Promised } from '../../server/guard.ts';
+import { openLogServer } from '../../server/start.ts';
 import { commitRecordHash, encodeCommitRecord, parseCommitRecord } from '../../server/storage/commit-record.ts';
 import { headKey } from '../../server/storage/keys.ts';
 import { encodeEdge, encodeHeadRow, parseEdge } from '../../server/storage/rows.ts';
+import { FaultyStore } from '../support/faulty-store.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { append, edited, firstStart, grownWorld, restart, type World } from './memory-server.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -70,6 +74,43 @@ describe('a start that finds what was promised', () => {
       expect(run.main.published.treeSize).toBe(size + 300);
       expect((await restart(run.world)).main.state).toEqual(run.main.state);
     }
+  });
+
+  test('with a raw log, whose leaves tell no time', async () => {
+    const run = await firstStart();
+    const raw = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    const leaves = frame([new Uint8Array(3), new Uint8Array(5)]);
+    await run.server.sequencer.appendRaw({ log: raw, leaves, source: 'x', idempotencyKey: undefined });
+    await run.server.close();
+    const again = await restart(run.world);
+    expect(again.server.log('raw')?.state).toEqual(raw.state);
+    expect(again.server.log('raw')?.state.lastReceivedAt).toBeGreaterThan(0);
+  });
+
+  test('with more keys than one page of the store', async () => {
+    const run = await firstStart();
+    const made = await Promise.all(
+      Array.from({ length: 1200 }, (_, i) => run.server.createKey({ name: `k${i}`, scopes: ['read'], log: null }, 'x')),
+    );
+    await run.server.close();
+    const again = await restart(run.world);
+    expect(again.server.apiKeys.list().length).toBe(1201);
+    expect(made.every(({ key }) => again.server.apiKeys.get(key.id) !== undefined)).toBe(true);
+  }, 30_000);
+
+  test('its clock does not start before the newest entry of any log', async () => {
+    const run = await firstStart();
+    run.clock.advance(60_000);
+    await append(run, run.main, 1);
+    const newest = run.main.state.lastReceivedAt;
+    await run.server.close();
+    const again = await restart(run.world, { clock: new ManualClock() });
+    const other = await again.server.createLog(
+      { name: 'other', kind: 'events', publicReads: true, idPointer: null },
+      'x',
+    );
+    await append(again, other, 1);
+    expect(other.state.lastReceivedAt).toBeGreaterThanOrEqual(newest);
   });
 
   test('keeps 1,024 commit records, and starts from them', async () => {
@@ -265,6 +306,47 @@ describe('damage', () => {
         edited(world, (stored) => expect(stored.delete(key)).toBe(true)),
       ),
     ).toMatch(/main|_system|commit|logs/);
+  });
+
+  test('a definition under the name of another log, and a key under the ID of another, are refused', async () => {
+    world ??= await grownWorld(300, 300);
+    const moved = (from: string, to: string) =>
+      edited(world, (stored) => {
+        const found = [...stored.keys()].find((name) => name.startsWith(from)) as string;
+        stored.set(to, stored.get(found) as Uint8Array);
+        stored.delete(found);
+      });
+    expect(await refusal(world, moved('server/log/main', 'server/log/other'))).toMatch(
+      /other is the definition of main/,
+    );
+    expect(await refusal(world, moved('server/key/', 'server/key/0123456789abcdef'))).toMatch(/0123456789abcdef holds/);
+  });
+
+  test('another time of the last entry is refused, of an empty log too: it would start the clock', async () => {
+    for (const size of [0, 3]) {
+      const some = await grownWorld(size, 0);
+      const message = await refusal(
+        some,
+        edited(some, (stored) => {
+          const edge = parseEdge(stored.get('log/main/~edge') as Uint8Array);
+          stored.set('log/main/~edge', encodeEdge({ ...edge, lastReceivedAt: edge.lastReceivedAt + 1 }));
+        }),
+      );
+      expect(message).toMatch(/log main.*last entry/);
+    }
+  });
+
+  test('what the engine cannot read ends the start as damage does', async () => {
+    world ??= await grownWorld(300, 300);
+    for (const key of [commitKey(4), 'log/main/~edge', 'log/main/tile/0/000']) {
+      const store = new FaultyStore(world.rows);
+      store.unreadable.add(key);
+      const options = { originBase: 'example.com', clock: world.clock, observer: {}, onFatal: () => {} };
+      await expect(openLogServer({ ...world, store }, world.guard.slots, options)).rejects.toMatchObject({
+        exitCode: 78,
+        message: expect.stringContaining(key),
+      });
+    }
   });
 
   test('an extra log is refused', async () => {
