@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   constants,
   copyFileSync,
@@ -12,14 +13,16 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createGuard, type GuardContent, GuardError, GuardFile } from '../../server/guard.ts';
+import { createGuard, type GuardContent, GuardError, GuardFile, readGuard } from '../../server/guard.ts';
 
 const BLOCK = 4096;
 const storeId = new Uint8Array(32).fill(0x51);
@@ -131,6 +134,12 @@ describe('layout', () => {
     expect(Buffer.compare(readFileSync(path), before)).toBe(0);
   });
 
+  test('can be read without being opened for writing', () => {
+    const { content } = openGuard();
+    chmodSync(path, 0o400);
+    expect(readGuard(path)).toEqual({ content, inode: statSync(path).ino });
+  });
+
   test('a temporary file of an interrupted first start is in nobody’s way', () => {
     rmSync(path);
     writeFileSync(`${path}.tmp-0123`, new Uint8Array(9 * BLOCK).fill(7));
@@ -201,8 +210,13 @@ describe('damage', () => {
   });
 
   test('a block with the tag of another kind is damaged', () => {
-    writeBlock(0, block('indelible owner 1', new Uint8Array(16)));
-    expect(slotNumbers(openGuard().content)).toEqual([undefined, 3]);
+    for (const other of [
+      block('indelible owner 1', new Uint8Array(16)),
+      block('indelible guard 2', storeId, 4n, hashOf(4)),
+    ]) {
+      writeBlock(0, other);
+      expect(slotNumbers(openGuard().content)).toEqual([undefined, 3]);
+    }
   });
 
   test('a damaged identity names no inode', () => {
@@ -295,6 +309,29 @@ describe('owner', () => {
     expect(slotNumbers(openGuard().content)).toEqual([0, 1]);
   });
 
+  test('of a guard that was cut short under its owner nothing is believed', async () => {
+    const guard = await owner();
+    guard.checkOwner();
+    for (const size of [2.5 * BLOCK, 0]) {
+      truncateSync(path, size);
+      expect(() => guard.checkOwner()).toThrow(expect.objectContaining({ code: 'deposed' }));
+    }
+  });
+
+  test('a watched place that cannot be looked at is an unknown outcome', async () => {
+    const guard = await owner();
+    const db = join(folder, 'db');
+    mkdirSync(db);
+    guard.watch(db);
+    renameSync(db, `${db}.old`);
+    symlinkSync(db, db);
+    const lost = expect.objectContaining({ code: 'outcome_unknown' });
+    expect(() => guard.checkOwner()).toThrow(lost);
+    unlinkSync(db);
+    renameSync(`${db}.old`, db);
+    expect(() => guard.checkOwner()).toThrow(lost);
+  });
+
   test('a damaged owner block is nobody', async () => {
     const guard = await owner();
     damage(2, 20);
@@ -349,6 +386,7 @@ describe('failure', () => {
     const guard = await owner();
     const fd = newestDescriptorOf(path);
     closeSync(fd);
+    expect(() => guard.checkOwner()).toThrow(expect.objectContaining({ code: 'outcome_unknown' }));
     const error = await errorOf(guard.promise({ n: 1, recordHash: hashOf(1) }));
     expect(openSync(path, 'r+')).toBe(fd);
     expect(error).toMatchObject({ name: 'GuardError', code: 'outcome_unknown' });
