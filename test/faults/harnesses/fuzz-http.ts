@@ -46,10 +46,10 @@ export const harness: Harness = {
       'const ranges = readRanges(accept); for (const { user } = process.cpuUsage(); process.cpuUsage().user < user + 4e6;);',
     ),
     leak: plant(
-      20_000,
+      9000,
       'server/http/dispatch.js',
       'const started = performance.now();',
-      'const started = performance.now(); (globalThis.kept ??= []).push(Buffer.alloc(12288, 1));',
+      'const started = performance.now(); (globalThis.kept ??= []).push(Buffer.alloc(49152, 1));',
     ),
   },
   async run({ count, seed, build, progress }) {
