@@ -49,6 +49,8 @@ export function asExitError(error: unknown): unknown {
   }
   if (error instanceof ServerError && error.code === 'outcome_unknown') {
     const { cause } = error;
+    // Of first starts at the same moment, all but one lose the directory in their first commit.
+    if (cause instanceof GuardError) return asExitError(cause);
     return new ExitError(EXIT.failStop, cause instanceof Error ? cause.message : error.message, { cause: error });
   }
   return error;
