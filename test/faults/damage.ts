@@ -174,7 +174,8 @@ async function judgeExit(
   outcome: 'refused' | 'stopped',
 ): Promise<Judgement> {
   const detail = stderr.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
-  if (signal === 'SIGABRT' || signal === 'SIGSEGV' || signal === 'SIGBUS') return judgeAbort(patient, detail);
+  if (signal === 'SIGABRT' || signal === 'SIGSEGV' || signal === 'SIGBUS')
+    return judgeAbort(patient, `${signal}, ${outcome}: ${detail}`);
   const allowed = outcome === 'refused' ? code === 78 || code === 70 : code === 70;
   if (!allowed) return { outcome: 'wrong', detail: `exit ${code ?? signal}: ${stderr.trim().slice(-2000)}` };
   if (!NAMES_A_PLACE.test(detail))
