@@ -36,6 +36,12 @@ const RECEIVED_AT_NOT_CLAMPED: readonly Bug[] = [
     text: 'return Math.max(now, transaction.lastReceivedAt(log));',
     replacement: 'return now;',
   },
+  // A last assertion would refuse such entries.
+  {
+    file: 'server/committer.js',
+    text: 'append(log, leaf, receivedAt) {\n        const touched = this.#touch(log);\n        if (receivedAt < touched.lastReceivedAt)',
+    replacement: 'append(log, leaf, receivedAt) {\n        const touched = this.#touch(log);\n        if (false)',
+  },
 ];
 
 /** Knows that the clock stepped, and does not count it. */

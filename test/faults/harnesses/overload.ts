@@ -41,12 +41,15 @@ export const harness: Harness = {
   },
   async run({ count, seed, build, progress }) {
     const { path, remove } = temporaryFolder('overload');
-    const { seconds, seen, violations } = await overloadRun({
-      dataDir: path,
-      ...{ seconds: count, seed, progress },
-      ...(build === undefined ? {} : { build }),
-    });
-    remove();
-    return { tried: seconds, violations: violations.map((text) => ({ seed, text })), seen };
+    try {
+      const { seconds, seen, violations } = await overloadRun({
+        dataDir: path,
+        ...{ seconds: count, seed, progress },
+        ...(build === undefined ? {} : { build }),
+      });
+      return { tried: seconds, violations: violations.map((text) => ({ seed, text })), seen };
+    } finally {
+      remove();
+    }
   },
 };
