@@ -12,7 +12,7 @@ export default {
   testEnvironment: new URL('first-failure.cjs', import.meta.url).pathname,
   testSequencer: new URL('listed-order.cjs', import.meta.url).pathname,
   setupFiles: ['<rootDir>/test/mutate/same-seed.ts'],
-  testTimeout: 20_000,
+  testTimeout: 8_000,
   maxWorkers: 1,
   watchman: false,
   reporters: [],
