@@ -15,7 +15,7 @@ const SOURCES = [
 
 /** A call that makes such an error, up to its message. */
 const MADE =
-  /(?:\brefused?\(|#damaged\(|new StorageError\(\s*(?:'[a-z_]+'|code),|new GuardError\(\s*'[a-z_]+',|new ServerError\(\s*'damaged',|new ExitError\(\s*(?:EXIT\.(?!usage)\w+|failed [^,]+),)\s*(`(?:[^`\\]|\\.)*`|'[^'\n]*')/g;
+  /(?:\brefused?\(|#damaged\(|new StorageError\(\s*(?:'[a-z_]+'|code),|new GuardError\(\s*'[a-z_]+',|new ServerError\(\s*'damaged',|new ExitError\(\s*(?:EXIT\.(?!usage)\w+|DISK_FAILS\.has\(code\)[^,]+),)\s*(`(?:[^`\\]|\\.)*`|'[^'\n]*')/g;
 
 /** A message with an ellipsis for whatever is filled in. */
 function shape(literal: string): string {

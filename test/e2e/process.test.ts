@@ -79,10 +79,11 @@ describe('the server process', () => {
 
   test('SIGTERM drains: running requests are answered, what was acknowledged stays, exit 0', async () => {
     const { path, remove } = temporaryFolder('drain');
-    const server = await ServerProcess.start({ dataDir: path, flags: ['--interval', '300'] });
+    const server = await ServerProcess.start({ dataDir: path, flags: ['--interval', '3000'] });
     await server.append({ id: 'warm' }, '?ack=signed');
     const waiting = Array.from({ length: 20 }, (_, i) => server.append({ id: i }, '?ack=signed'));
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    // All of them have arrived, and wait for the head that the drain signs.
+    while (!/^indelible_unsigned_entries 20$/m.test(await (await server.fetch('/metrics')).text()));
     const exit = server.stop('SIGTERM');
     const answers = await Promise.all(waiting);
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
