@@ -29,6 +29,8 @@ const FEW_COMMITS = 6;
 const BASE_COMMITS = 90;
 /** A server that neither answers nor exits for so long, in milliseconds, does not do what it must. */
 const PATIENCE = 20_000;
+/** The same for one that starts: twenty seconds were not enough for two that started together on a machine with a load of 35. */
+const START_PATIENCE = 60_000;
 /** A server that has refused something must end by itself in this time, in milliseconds; it takes a quarter of a second where nothing else runs. */
 const LAST_WORDS = 10_000;
 /** How many at a time. */
@@ -153,7 +155,7 @@ async function trial({ build, base, recordings }: Setting, random: () => number)
     const options = {
       dataDir,
       flags: SCENE_FLAGS[plan.scene],
-      patience: PATIENCE,
+      patience: START_PATIENCE,
       ...(build === undefined ? {} : { build }),
     };
     const ended = [await endure(plan.fault, { options, path, promises, plan, start: 1 })];
@@ -240,6 +242,9 @@ interface Finished {
 /** What docs/operations.md promises of a write that fails: exit code 70, and a line that says why. */
 function judgeExit({ effect, single }: Fault, { exit, asked, failed, stderr, listened }: Finished): string | undefined {
   const how = `exit code ${exit.code}, signal ${exit.signal}: ${told(stderr)}`;
+  if (exit.signal === 'SIGKILL' && asked === undefined && !listened && effect !== 'kill') {
+    return `the server neither listens nor exits: ${told(stderr)}`;
+  }
   if (exit.signal !== null) {
     return exit.signal === 'SIGKILL' && (asked === 'SIGKILL' || effect === 'kill') ? undefined : `ended by ${how}`;
   }
