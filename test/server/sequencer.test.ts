@@ -175,7 +175,10 @@ describe('the pool is bounded', () => {
     expect(await codeOf(append(run, run.main, 1))).toBe('pushback');
     run.store.release();
     await Promise.all(accepted);
-    expect(await codeOf(append(run, run.main, 5))).toBe('ok');
+    run.store.hold();
+    const again = [append(run, run.main, 3), append(run, run.main, 2)].map(codeOf);
+    run.store.release();
+    expect(await Promise.all(again)).toEqual(['ok', 'ok']);
   });
 
   test('one request larger than the whole pool is let in when nothing waits', async () => {
@@ -423,6 +426,21 @@ describe('exactly once', () => {
     expect(later.main.state.treeSize).toBe(1);
   });
 
+  test('a repeat is one, whoever comes without an id in the same group', async () => {
+    const run = await firstStart();
+    await request(run, [withId('a')]);
+    const answers = await Promise.all([
+      append(run, run.main, 1),
+      request(run, [withId('a')]),
+      append(run, run.main, 1),
+    ]);
+    expect(answers.flat().map(({ leafIndex, replayed }) => [leafIndex, replayed])).toEqual([
+      [1, false],
+      [0, true],
+      [2, false],
+    ]);
+  });
+
   test('other bytes under an id: conflict, and nothing of the request is stored', async () => {
     const run = await firstStart();
     await request(run, [withId('a')]);
@@ -514,11 +532,22 @@ describe('exactly once', () => {
     const codes = [await codeOf(request(run, [withId('a')])), await codeOf(request(run, [withId('b')]))];
     expect(codes.sort()).toEqual(['damaged', 'ok']);
     expect(run.main.state.treeSize).toBe(2);
+    // Wherever in a request it stands.
+    for (const ids of ['ac', 'ca', 'bd', 'db'])
+      codes.push(
+        await codeOf(
+          request(
+            run,
+            [...ids].map((id) => withId(id)),
+          ),
+        ),
+      );
+    expect(codes.slice(2).sort()).toEqual(['damaged', 'damaged', 'ok', 'ok']);
     // Others in the same group are not concerned.
     const mixed = [
       codeOf(request(run, [withId('a')])),
       codeOf(request(run, [withId('b')])),
-      codeOf(request(run, [withId('c')])),
+      codeOf(request(run, [withId('e')])),
     ];
     expect((await Promise.all(mixed)).sort()).toEqual(['damaged', 'ok', 'ok']);
     expect(run.fatal).toEqual([]);
