@@ -86,4 +86,4 @@ for (const harness of harnesses) {
   for (const name of names) report(await tryPlant(harness, name));
 }
 if (!json) process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
-process.exit(failed > 0 ? 1 : 0);
+process.exit(failed > 0 || passed + skipped === 0 ? 1 : 0);

@@ -39,7 +39,8 @@ export function readOptions(all: readonly Harness[], argv: readonly string[]): O
     .parse(argv, { from: 'user' });
   const { quick, full, seed, count, plant, plants = false, json = false } = command.opts();
   if ((quick === true) === (full === true)) command.error('error: say --quick or --full');
-  const harnesses = (command.processedArgs[0] as Harness[] | undefined) ?? all;
+  const wanted = (command.processedArgs[0] ?? []) as Harness[];
+  const harnesses = wanted.length > 0 ? wanted : all;
   if (plant !== undefined && harnesses.some((harness) => harness.plants[plant] === undefined)) {
     const known = harnesses.map(({ id, plants: own }) => `${id}: ${Object.keys(own).join(', ') || 'none'}`);
     command.error(`error: no planted bug "${plant}"; there are ${known.join('; ')}`);
