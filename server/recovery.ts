@@ -109,8 +109,7 @@ async function recoverStore({ store, guard, slots, storeId, keys }: RecoveryOpti
   const n = chain?.last.n ?? 0;
   const verdict = judgeStart(slots, { n, recordHash: (i) => chain?.hashes.get(i) });
   if (verdict.action === 'refuse') throw refused(verdict.reason);
-  if (chain === undefined || verdict.action === 'restart-init')
-    throw new Error('bug: an interrupted first start was not made again');
+  if (chain === undefined) throw new Error('bug: an interrupted first start was not made again');
 
   const definitions = (await listAll(store, LOG_DEFINITION_PREFIX)).map((row) => {
     const definition = named(row, parseDefinition);
@@ -247,13 +246,13 @@ async function listAll(store: Store, prefix: string): Promise<Row[]> {
   let from = range.gte;
   for (;;) {
     const rows = await store.list({ ...range, gte: from });
-    all.push(...rows);
     const last = rows.at(-1);
-    if (last === undefined || rows.length < range.limit) return all;
+    if (last === undefined) return all;
+    all.push(...rows);
     from = `${last.key}\0`;
   }
 }
 
 function refused(message: string, cause?: unknown): ExitError {
-  return new ExitError(EXIT.refused, message, cause === undefined ? undefined : { cause });
+  return new ExitError(EXIT.refused, message, { cause });
 }

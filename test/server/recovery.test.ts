@@ -208,6 +208,33 @@ describe('against the guard', () => {
     }
   });
 
+  test('what was promised already is not promised again', async () => {
+    const world = await grownWorld(5, 2);
+    world.guard.failNext('deposed');
+    expect((await restart(world)).adopted).toBe(false);
+  });
+
+  test('the first record has none before it, whatever the guard says', async () => {
+    const { world } = await firstStart();
+    const record = parseCommitRecord(new Map(world.rows.rows()).get(commitKey(1)) as Uint8Array);
+    const forged = encodeCommitRecord({ ...record, previous: new Uint8Array(32).fill(1) });
+    const [none] = world.guard.slots;
+    guarded(world, none, { n: 1, recordHash: commitRecordHash(forged) });
+    expect(
+      await refusal(
+        world,
+        edited(world, (stored) => stored.set(commitKey(1), forged)),
+      ),
+    ).toMatch(/does not follow/);
+  });
+
+  test('a first start that was interrupted is not for recovery', async () => {
+    const { world } = await firstStart();
+    const zero = { n: 0, recordHash: new Uint8Array(32) };
+    const empty = edited(world, (stored) => stored.clear());
+    await expect(restart(guarded(world, zero, zero), empty)).rejects.toThrow('interrupted first start');
+  });
+
   test('a tail with another number of logs is not adopted', async () => {
     const world = guarded(await grownWorld(5, 2), undefined, undefined);
     guarded(world, slotOf(world, 2), slotOf(world, 3));
@@ -378,6 +405,16 @@ describe('damage', () => {
       }),
     );
     expect(message).toMatch(/sum differs/);
+    // Where the last commit changed that very log, it is named.
+    const named = await firstStart();
+    await append(named, named.main, 5);
+    const before = named.world.rows.rows().filter(([key]) => key.startsWith('log/main/'));
+    await append(named, named.main, 5);
+    const changed = edited(named.world, (stored) => {
+      for (const key of stored.keys()) if (key.startsWith('log/main/')) stored.delete(key);
+      for (const [key, value] of before) stored.set(key, value);
+    });
+    expect(await refusal(named.world, changed)).toMatch(/log main has 5 entries.*10/);
   });
 
   test('an edge below its newest head is refused', async () => {
