@@ -156,9 +156,9 @@ export class Disk {
     return this.#rows.get(key) === now;
   }
 
-  /** Puts the right bytes back. */
+  /** Puts the right bytes back, of a row that was altered twice as well. */
   repair(): void {
-    for (const damage of this.damages) if (this.holds(damage)) this.#rows.set(damage.key, damage.was);
+    for (const damage of this.damages.toReversed()) if (this.holds(damage)) this.#rows.set(damage.key, damage.was);
     this.damages.length = 0;
   }
 
