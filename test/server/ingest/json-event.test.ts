@@ -575,9 +575,10 @@ describe('time is linear', () => {
     const best = (bytes: Uint8Array) => {
       let least = Number.POSITIVE_INFINITY;
       for (let i = 0; i < 5; i++) {
-        const start = process.hrtime.bigint();
+        // CPU and not the clock, which runs on while others have the processor.
+        const start = process.cpuUsage();
         verdict(bytes);
-        least = Math.min(least, Number(process.hrtime.bigint() - start) / 1e6);
+        least = Math.min(least, process.cpuUsage(start).user / 1000);
       }
       return least;
     };
