@@ -2,7 +2,7 @@
 import { ROOT } from '../../support/spawn-server.ts';
 import { Program } from './subject.ts';
 
-const HOOK = new URL('../typescript.js', import.meta.url).href;
+const HOOK = new URL('../../support/typescript.js', import.meta.url).href;
 const PROCESS = new URL('audit-process.ts', import.meta.url).pathname;
 
 export interface Audited {

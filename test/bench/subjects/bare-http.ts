@@ -4,7 +4,7 @@
  */
 import { Program, type Subject } from './subject.ts';
 
-const HOOK = new URL('../typescript.js', import.meta.url).href;
+const HOOK = new URL('../../support/typescript.js', import.meta.url).href;
 const SERVER = new URL('bare-http-server.ts', import.meta.url).pathname;
 
 /** `POST` anything is answered with a number, `GET /<n>` with that many bytes; both with the headers that ours has. */

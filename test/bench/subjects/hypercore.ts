@@ -8,7 +8,7 @@ import { type Peer, Program } from './subject.ts';
 
 const PACKAGE = 'hypercore@11.0.0';
 const FOLDER = join(ROOT, '.tools/hypercore');
-const HOOK = new URL('../typescript.js', import.meta.url).href;
+const HOOK = new URL('../../support/typescript.js', import.meta.url).href;
 const PROCESS = new URL('hypercore-process.ts', import.meta.url).pathname;
 
 /** The folder whose node_modules has it. A full run installs it; its native parts come built in the packages, so no script has to run. */
