@@ -11,7 +11,7 @@
 import { equalBytes, fromBase64, fromUtf8, parseDecimal, toBase64, utf8 } from '../tree/bytes.ts';
 import { asTreeHash, emptyRoot, HASH_SIZE, type TreeHash } from '../tree/hash.ts';
 import { NoteError } from './error.ts';
-import { isKeyName, type NoteSigner, type VerifierKey } from './key.ts';
+import { isKeyName, type NoteSigner, type VerifierKey, type Verify } from './key.ts';
 import { openNote, signNote } from './note.ts';
 
 /** Longest origin that we write, in bytes (CK-8). */
@@ -84,8 +84,8 @@ export function parseCheckpoint(text: string): CheckpointBody {
  * valid signature over a foreign origin is a failure (CK-6). Lines by other keys stay in `note`.
  * Throws NoteError: all that `openNote` throws, `malformed_checkpoint`, `origin_mismatch`.
  */
-export function openCheckpoint(note: string | Uint8Array, key: VerifierKey): Checkpoint {
-  const { text } = openNote(note, [key]);
+export function openCheckpoint(note: string | Uint8Array, key: VerifierKey, verify?: Verify): Checkpoint {
+  const { text } = openNote(note, [key], verify);
   const body = parseCheckpoint(text);
   checkOrigin(body.origin, key);
   return { ...body, note: typeof note === 'string' ? note : fromUtf8(note) };

@@ -10,9 +10,15 @@
  */
 import { concatBytes, fromBase64, fromUtf8, readU32, toBase64, utf8, writeU32 } from '../tree/bytes.ts';
 import { verifyCosignature } from './cosignature.ts';
-import { verifySignature } from './ed25519.ts';
 import { NoteError } from './error.ts';
-import { ALGORITHM_COSIGNATURE, isKeyName, type NoteSigner, type VerifierKey } from './key.ts';
+import {
+  ALGORITHM_COSIGNATURE,
+  isKeyName,
+  type NoteSigner,
+  type VerifierKey,
+  type Verify,
+  verifyByCore,
+} from './key.ts';
 
 export {
   ed25519Signer,
@@ -77,7 +83,11 @@ export function signNote(
  * Verifies a note: every signature by one of the keys must be valid, and there must be at least one (SN-9). A second line by the same
  * key is skipped. Throws NoteError: `malformed_note`, `ambiguous_key`, `invalid_signature`, `unknown_signer`.
  */
-export function openNote(note: string | Uint8Array, keys: readonly VerifierKey[]): OpenedNote {
+export function openNote(
+  note: string | Uint8Array,
+  keys: readonly VerifierKey[],
+  verify: Verify = verifyByCore,
+): OpenedNote {
   const { text, lines } = splitNote(note);
   const signatures: NoteSignature[] = [];
   const unverified: NoteSignature[] = [];
@@ -88,7 +98,7 @@ export function openNote(note: string | Uint8Array, keys: readonly VerifierKey[]
     if (key === undefined) {
       unverified.push(line);
     } else if (!signatures.some((other) => isSameKey(other, line))) {
-      if (!isSignedBy(key, line.signature, text))
+      if (!isSignedBy(key, line.signature, text, verify))
         throw new NoteError('invalid_signature', `the signature is not by the key ${key.text}`);
       signatures.push(line);
     }
@@ -165,7 +175,7 @@ function isSameKey(a: KeyOrLine, b: KeyOrLine): boolean {
   return a.name === b.name && a.keyId === b.keyId;
 }
 
-function isSignedBy(key: VerifierKey, signature: Uint8Array, text: Uint8Array): boolean {
+function isSignedBy(key: VerifierKey, signature: Uint8Array, text: Uint8Array, verify: Verify): boolean {
   if (key.algorithm === ALGORITHM_COSIGNATURE) return verifyCosignature(signature, text, key.publicKey);
-  return verifySignature(signature, text, key.publicKey);
+  return verify(key, text, signature);
 }

@@ -10,9 +10,9 @@
 import { concatBytes, equalBytes, u64 } from '../tree/bytes.ts';
 import { HASH_SIZE } from '../tree/hash.ts';
 import type { TreeHead } from './checkpoint.ts';
-import { SIGNATURE_SIZE, verifySignature } from './ed25519.ts';
+import { SIGNATURE_SIZE } from './ed25519.ts';
 import { NoteError } from './error.ts';
-import { ALGORITHM_ED25519, type NoteSigner, type VerifierKey } from './key.ts';
+import { ALGORITHM_ED25519, type NoteSigner, type VerifierKey, type Verify, verifyByCore } from './key.ts';
 
 /** A tree head at a moment: milliseconds since the Unix epoch. */
 export interface TimedTreeHead extends TreeHead {
@@ -20,10 +20,10 @@ export interface TimedTreeHead extends TreeHead {
 }
 
 /** intrinsic hash, ed25519, 64 bytes follow. */
-export const TREE_HEAD_SIGNATURE_PREFIX = Uint8Array.of(0x08, 0x07, 0x00, SIGNATURE_SIZE);
+const PREFIX = Uint8Array.of(0x08, 0x07, 0x00, SIGNATURE_SIZE);
 
 /** Bytes in a tree head signature. */
-export const TREE_HEAD_SIGNATURE_SIZE: number = TREE_HEAD_SIGNATURE_PREFIX.length + SIGNATURE_SIZE;
+export const TREE_HEAD_SIGNATURE_SIZE: number = PREFIX.length + SIGNATURE_SIZE;
 
 /** The 50 bytes that are signed. Throws a RangeError on a number that is not an integer from 0 to 2^53 - 1, or another root length. */
 export function treeHeadMessage({ timestamp, treeSize, rootHash }: TimedTreeHead): Uint8Array {
@@ -34,24 +34,25 @@ export function treeHeadMessage({ timestamp, treeSize, rootHash }: TimedTreeHead
 /** The 68 bytes of a tree head signature; the same head, time and key always give the same ones. Throws NoteError `unknown_algorithm`. */
 export function signTreeHead(head: TimedTreeHead, signer: NoteSigner): Uint8Array {
   checkAlgorithm(signer.verifierKey);
-  return concatBytes(TREE_HEAD_SIGNATURE_PREFIX, signer.sign(treeHeadMessage(head)));
+  return concatBytes(PREFIX, signer.sign(treeHeadMessage(head)));
 }
 
 /**
  * Verifies a tree head signature by the log's key. Throws NoteError: `unknown_algorithm` for a signature or a key that is not plain
  * Ed25519, `invalid_signature` for everything else that is wrong.
  */
-export function verifyTreeHeadSignature(signature: Uint8Array, head: TimedTreeHead, key: VerifierKey): void {
+export function verifyTreeHeadSignature(
+  signature: Uint8Array,
+  head: TimedTreeHead,
+  key: VerifierKey,
+  verify: Verify = verifyByCore,
+): void {
   checkAlgorithm(key);
-  if (signature.length < 2 || !equalBytes(signature.subarray(0, 2), TREE_HEAD_SIGNATURE_PREFIX.subarray(0, 2)))
+  if (signature.length < 2 || !equalBytes(signature.subarray(0, 2), PREFIX.subarray(0, 2)))
     throw new NoteError('unknown_algorithm', 'the tree head signature is not one of Ed25519 (08 07)');
   const framed =
-    signature.length === TREE_HEAD_SIGNATURE_SIZE &&
-    equalBytes(signature.subarray(0, TREE_HEAD_SIGNATURE_PREFIX.length), TREE_HEAD_SIGNATURE_PREFIX);
-  if (
-    !framed ||
-    !verifySignature(signature.subarray(TREE_HEAD_SIGNATURE_PREFIX.length), treeHeadMessage(head), key.publicKey)
-  )
+    signature.length === TREE_HEAD_SIGNATURE_SIZE && equalBytes(signature.subarray(0, PREFIX.length), PREFIX);
+  if (!framed || !verify(key, treeHeadMessage(head), signature.subarray(PREFIX.length)))
     throw new NoteError('invalid_signature', 'the tree head signature is not by the key of the log');
 }
 

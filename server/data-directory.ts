@@ -11,6 +11,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { utf8 } from '../tree/bytes.ts';
+import { DISK_FAILS } from './disk-failures.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { createWhole, makeDirectory, syncDirectory, syncFilesIn } from './files.ts';
 import { createGuard, type GuardContent, GuardError, GuardFile, lastPromised } from './guard.ts';
@@ -78,9 +79,6 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     throw fromSystemError(options.path, error);
   }
 }
-
-/** What a disk says that fails or is full, or a file that must not grow. */
-const DISK_FAILS = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS']);
 
 /** An error of the operating system while opening, as an exit code: a failing or full disk is 70, the rest is the operator's to set right. */
 function fromSystemError(path: string, error: unknown): unknown {

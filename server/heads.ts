@@ -57,7 +57,7 @@ export async function listHeads(
     if (row.key.length > headKey(log, 0).length) continue;
     if (heads.length === limit) break;
     heads.push(openHead(log, key, row));
-    // A signature takes a good part of a millisecond or more: the others get their turn in between.
+    // A millisecond's worth of signatures: the others get their turn in between.
     if (heads.length % STEP === 0) await new Promise(setImmediate);
   }
   return heads;

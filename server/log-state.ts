@@ -151,7 +151,7 @@ async function readLastHashes(store: Store, log: string, from: number, to: numbe
   try {
     // Heads stand between two commits, so a row begins there; to read the bundle's first rows as well was half of what a log cost in a round
     // over thousands.
-    return concatBytes(...(await readOpenRuns(store, log, to, from)).map((run) => hashesOf(run)));
+    return concatBytes(...(await readOpenRuns(store, log, to, from)).map(hashesOf));
   } catch (error) {
     const bytes = await store.get(bundleKey(log, index));
     if (bytes === undefined) throw error;

@@ -247,8 +247,9 @@ async function listAll(store: Store, prefix: string): Promise<Row[]> {
   for (;;) {
     const rows = await store.list({ ...range, gte: from });
     const last = rows.at(-1);
-    if (last === undefined) return all;
     all.push(...rows);
+    // No second look at a range whose rows were fewer than asked for.
+    if (last === undefined || rows.length < range.limit) return all;
     from = `${last.key}\0`;
   }
 }

@@ -4,7 +4,7 @@ import type { ApiKey } from '../access.ts';
 import type { Log } from '../log.ts';
 import type { LogServer } from '../log-server.ts';
 import type { Metrics } from '../metrics.ts';
-import type { BodyBudget } from './body-budget.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { ReplyBudget } from './reply-budget.ts';
 
@@ -34,7 +34,7 @@ export interface Call {
   readonly metrics: Metrics;
   readonly ready: () => boolean;
   /** What all bodies under way share. */
-  readonly bodies: BodyBudget;
+  readonly bodies: ByteBudget;
   /** What each API key may ask for; without it, anything. */
   readonly rates: RateLimiter | undefined;
   /** What all large replies share. */

@@ -10,7 +10,6 @@ import type { LogCall } from './call.ts';
 import { findLeaf, hashFromBase64 } from './leaf-hash.ts';
 import { base64, renderProof } from './render.ts';
 import { json, type Reply } from './reply.ts';
-import { SMALL_REPLY } from './reply-budget.ts';
 import { Query } from './request.ts';
 
 /** GET ct/v1/get-sth: the newest signed tree head. */
@@ -77,7 +76,7 @@ export async function getEntries({ log, server, search, replies }: LogCall): Pro
   const end = Math.min(last + 1, treeSize, start + MAX_ENTRIES);
   const entries: { readonly leaf_input: string; readonly extra_data: string }[] = [];
   await replies.inTurn(async () => {
-    const most = replies.scarce ? SMALL_REPLY / 2 : MAX_BYTES;
+    const most = replies.most(MAX_BYTES);
     for (let at = start, bytes = 0; at < end && bytes < most; ) {
       const next = Math.min(end, at - (at % STEP) + STEP);
       for (const leaf of await server.reader.leaves(log, state, at, next)) {

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
 import { ServerError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { BodyBudget } from './body-budget.ts';
+import { ByteBudget } from './byte-budget.ts';
 import type { Call } from './call.ts';
 import type { FailedLogins } from './failed-logins.ts';
 import { problem, problemOf } from './problem.ts';
@@ -32,7 +32,7 @@ export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> 
   readonly rates?: RateLimiter;
 };
 
-/** Bytes of bodies under way at once: eight of the largest. */
+/** Bytes of bodies under way at once, eight of the largest: whoever sends slowly must not fill the memory before the pool counts. */
 const BODY_BUDGET = 128 * 1_048_576;
 
 type FullContext = CallContext &
@@ -47,7 +47,7 @@ export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: 
   const context = {
     proxies: new Proxies([]),
     ...given,
-    bodies: new BodyBudget(BODY_BUDGET),
+    bodies: new ByteBudget(BODY_BUDGET),
     replies: new ReplyBudget(),
     router: new Router(ROUTES),
     provenKeys: new ProvenKeys(given.server.apiKeys),

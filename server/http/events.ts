@@ -15,7 +15,6 @@ import { negotiatedText, PROTOBUF, prefersProtobuf, protobuf, varied } from './n
 import { type Code, problem } from './problem.ts';
 import { asciiText, base64, base64Each, hashesText, headTexts, renderEntry } from './render.ts';
 import { jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
-import { SMALL_REPLY } from './reply-budget.ts';
 import { idempotencyKey, mediaType, Query, readBody } from './request.ts';
 import { signedIndex, waitUntilSigned } from './signed.ts';
 
@@ -61,8 +60,9 @@ export async function append(call: LogCall): Promise<Reply> {
   }
 
   // The route needs the scope, so there is a key.
-  const { id: by, name: source } = key as NonNullable<typeof key>;
-  const tooMuch = call.rates?.entries(key as NonNullable<typeof key>, events.length);
+  const sender = key as NonNullable<typeof key>;
+  const { id: by, name: source } = sender;
+  const tooMuch = call.rates?.entries(sender, events.length);
   if (tooMuch !== undefined) throw tooMuch;
   let appended: Appended[];
   try {
@@ -220,14 +220,13 @@ export async function list(call: LogCall): Promise<Reply> {
   };
 }
 
-/** A list may end early: it does so, too, where much waits for clients already. */
 async function linesOf(
   { log, server, replies }: LogCall,
   from: number,
   end: number,
   treeSize: number,
 ): Promise<string[]> {
-  const most = replies.scarce ? SMALL_REPLY / 2 : LIST_BYTES;
+  const most = replies.most(LIST_BYTES);
   const lines: string[] = [];
   let bytes = 0;
   for (let at = from; at < end && bytes < most; at += LIST_STEP) {

@@ -8,6 +8,7 @@
  */
 import { truncateSync } from 'node:fs';
 import { Level } from 'level';
+import { DISK_FAILS } from '../disk-failures.ts';
 import { syncDirectory } from '../files.ts';
 import { type Range, type ReadOnlyStore, type Row, StorageError, type Store, type Write } from './store.ts';
 import { checkTables, type TableScope } from './table-scan.ts';
@@ -145,9 +146,10 @@ function reason(error: unknown): string {
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
-/** What the C library says to ENOSPC, EDQUOT, EFBIG, EROFS and EIO; LevelDB passes on nothing else. */
-const DISK_FAILS =
-  /No space left on device|Disk quota exceeded|File too large|Read-only file system|Input\/output error/;
+/** Of what the system said LevelDB passes on the text alone. */
+function saysDiskFails(text: string): boolean {
+  return [...DISK_FAILS.values()].some((said) => text.includes(said));
+}
 
 /** Whether it comes from the operating system by way of Node, which says more than we could. */
 function isSystemError(error: unknown): boolean {
@@ -187,7 +189,7 @@ export async function openLevelStore({
     if (cause?.code === 'LEVEL_LOCKED') {
       throw new StorageError('locked', `another process has the database ${path} open`, { cause: error });
     }
-    const code = DISK_FAILS.test(reason(error)) ? 'failing' : 'unreadable';
+    const code = saysDiskFails(reason(error)) ? 'failing' : 'unreadable';
     throw new StorageError(code, `cannot open the database ${path}: ${reason(error)}`, { cause: error });
   }
   return new LevelStore(db);

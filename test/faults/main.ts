@@ -27,13 +27,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 async function attempt(harness: Harness, faults: number, build?: string): Promise<Outcome> {
   const progress = new Progress(`${harness.id}${build === undefined ? '' : ' (planted)'}`, faults);
   try {
-    const { seen, ...rest } = await harness.run({
+    return await harness.run({
       count: faults,
       seed,
       progress: (done, text) => progress.say(done, text),
       ...(build === undefined ? {} : { build }),
     });
-    return { ...rest, seen };
   } catch (error) {
     // A harness that breaks has shown nothing.
     return { tried: 0, seen: {}, violations: [{ seed, text: `the harness itself failed: ${(error as Error).stack}` }] };

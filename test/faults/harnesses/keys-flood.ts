@@ -40,7 +40,7 @@ export const harness: Harness = {
       bugs: [
         {
           file: 'server/http/events.js',
-          text: '.entries(key, events.length)',
+          text: '.entries(sender, events.length)',
           replacement: '.entries(key, 1)',
         },
       ],

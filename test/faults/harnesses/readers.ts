@@ -14,8 +14,8 @@ const SHORT_STALL: Bug = {
 /** Makes every reply as large as it is asked for, and keeps it for whoever does not take it. */
 const REPLIES_NOT_COUNTED: readonly Bug[] = [
   SHORT_STALL,
-  { file: 'server/http/reply-budget.js', text: 'if (bytes > this.#left)', replacement: 'if (false)' },
-  { file: 'server/http/reply-budget.js', text: 'return this.#left < BUDGET / 2;', replacement: 'return false;' },
+  { file: 'server/http/byte-budget.js', text: 'if (bytes > this.#left)', replacement: 'if (false)' },
+  { file: 'server/http/reply-budget.js', text: 'return this.left < BUDGET / 2;', replacement: 'return false;' },
 ];
 
 /** Waits for ever for whoever takes nothing. */

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { openCheckpoint } from '../../../proofs/checkpoint.ts';
 import { verifyInclusion } from '../../../proofs/inclusion.ts';
 import { parseVerifierKey } from '../../../proofs/key.ts';
-import { BodyBudget } from '../../../server/http/body-budget.ts';
+import { ByteBudget } from '../../../server/http/byte-budget.ts';
 import { decodeBundle, encodeBundle } from '../../../tree/bundles.ts';
 import { fromBase64, utf8 } from '../../../tree/bytes.ts';
 import { asTreeHash, leafHash } from '../../../tree/hash.ts';
@@ -53,7 +53,7 @@ describe('add', () => {
     const tooLarge = { key: ADMIN_KEY, body: new Uint8Array(65_536), chunked: true };
     expect((await server.request('POST', '/logs/raw/add', tooLarge)).status).toBe(413);
     // All memory for bodies taken: what comes now is answered 503, nothing stored.
-    const taken = jest.spyOn(BodyBudget.prototype, 'take').mockReturnValue(false);
+    const taken = jest.spyOn(ByteBudget.prototype, 'take').mockReturnValue(false);
     const pushback = await add('entry');
     taken.mockRestore();
     expect([pushback.status, pushback.json()['code']]).toEqual([503, 'pushback']);

@@ -1,9 +1,13 @@
-/** Bytes that all bodies under way may take together: whoever sends slowly must not fill the memory before the pool counts. */
-export class BodyBudget {
+/** Bytes that many may take together, as bodies under way or replies that wait: whoever is slow must not fill the memory. */
+export class ByteBudget {
   #left: number;
 
   constructor(bytes: number) {
     this.#left = bytes;
+  }
+
+  get left(): number {
+    return this.#left;
   }
 
   /** Takes its share, or takes nothing and says so. */
