@@ -72,30 +72,11 @@ const RUN = 32_768;
 const RUN_ENTRY = 12;
 
 const PLAIN = { hashes: 20, asked: 70 };
+const SHORT = { writeBuffer: SMALL, focus: [], events: EVENTS, raw: 300, batch: 50, ...PLAIN, twice: true };
 
 const FORMS: readonly Form[] = [
-  {
-    name: 'closed',
-    end: 'SIGTERM',
-    writeBuffer: SMALL,
-    focus: [],
-    events: EVENTS,
-    raw: 300,
-    batch: 50,
-    ...PLAIN,
-    twice: true,
-  },
-  {
-    name: 'killed',
-    end: 'SIGKILL',
-    writeBuffer: SMALL,
-    focus: [],
-    events: EVENTS,
-    raw: 300,
-    batch: 50,
-    ...PLAIN,
-    twice: true,
-  },
+  { name: 'closed', end: 'SIGTERM', ...SHORT },
+  { name: 'killed', end: 'SIGKILL', ...SHORT },
   {
     ...{ name: 'long', end: 'SIGKILL', writeBuffer: 12 * 1_048_576, focus: ['log file', 'guard'] },
     ...{ events: EVENTS, raw: 1200, batch: 1, ...PLAIN, twice: false },

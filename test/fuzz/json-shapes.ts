@@ -3,7 +3,7 @@ import { fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
 import { below, pick, type Random } from './mutator.ts';
 
 /** What may stand in the place of anything. */
-const JUNK: readonly unknown[] = [
+export const JUNK: readonly unknown[] = [
   ...[
     null,
     true,
@@ -53,14 +53,14 @@ export function reshaped(input: Uint8Array, random: Random): Uint8Array {
 }
 
 /** Ways to the value itself and to all that is in it. */
-function waysOf(value: unknown, way: Way = []): Way[] {
+export function waysOf(value: unknown, way: Way = []): Way[] {
   if (typeof value !== 'object' || value === null) return [way];
   const keys = Array.isArray(value) ? value.map((_, i) => i) : Object.keys(value);
   return [way, ...keys.flatMap((key) => waysOf((value as Record<string | number, unknown>)[key], [...way, key]))];
 }
 
 /** The value with something else, or nothing, at that place. */
-function replaced(value: unknown, [key, ...rest]: Way, put: unknown): unknown {
+export function replaced(value: unknown, [key, ...rest]: Way, put: unknown): unknown {
   if (key === undefined) return put;
   const next = replaced((value as Record<string | number, unknown>)[key], rest, put);
   if (Array.isArray(value))

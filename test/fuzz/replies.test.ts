@@ -10,61 +10,13 @@ import { LogClient } from '../../client/log-client.ts';
 import { LogError } from '../../proofs/error.ts';
 import { fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
 import { API_KEY, FakeLog } from '../client/fake-log.ts';
+import { JUNK, replaced, waysOf } from './json-shapes.ts';
 import { alteredUtf8, anyText, runs } from './mutations.ts';
 
 const URL_OF_LOG = 'http://log.example/logs/main';
 const log = new FakeLog().fill(5);
 
-const junk: fc.Arbitrary<unknown> = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    true,
-    false,
-    0,
-    -1,
-    0.5,
-    1e300,
-    2 ** 53,
-    '',
-    'null',
-    [],
-    {},
-    [[]],
-    [null],
-    'AA==',
-    'AAAA',
-  ),
-  fc.constantFrom(
-    'durable',
-    'signed',
-    'witnessed',
-    'events',
-    'raw',
-    toBase64(new Uint8Array(32)),
-    '2026-01-01T00:00:00.000000Z',
-  ),
-  anyText,
-  fc.jsonValue({ maxDepth: 2 }),
-);
-
-/** The members and elements of a JSON value, as ways to them. */
-function waysOf(value: unknown, way: readonly (string | number)[] = []): (readonly (string | number)[])[] {
-  if (typeof value !== 'object' || value === null) return [way];
-  const keys = Array.isArray(value) ? value.map((_, i) => i) : Object.keys(value);
-  return [way, ...keys.flatMap((key) => waysOf((value as Record<string | number, unknown>)[key], [...way, key]))];
-}
-
-/** The value with something else, or nothing, at that place. */
-function replaced(value: unknown, way: readonly (string | number)[], put: unknown): unknown {
-  const [key, ...rest] = way;
-  if (key === undefined) return put;
-  const inner = (value as Record<string | number, unknown>)[key];
-  const next = replaced(inner, rest, put);
-  if (Array.isArray(value))
-    return next === undefined ? value.filter((_, i) => i !== key) : value.with(key as number, next);
-  // What is undefined is not written.
-  return { ...(value as object), [key]: next };
-}
+const junk: fc.Arbitrary<unknown> = fc.oneof(fc.constantFrom<unknown>(...JUNK), anyText, fc.jsonValue({ maxDepth: 2 }));
 
 /** A reply with one member or element replaced or removed, or its text altered. */
 function alteredReply(text: string): fc.Arbitrary<Uint8Array> {
