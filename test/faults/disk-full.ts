@@ -322,7 +322,8 @@ export async function strokeRun(options: DiskFullRun): Promise<DiskFullReport> {
         await pause(random() * 200);
         disk.occupy(0);
       }
-      const exit = await within(server.exited, early ? 1500 : 3000);
+      // Where there is room again, long enough for a server that goes on to notice it and to take an append.
+      const exit = await within(server.exited, early ? 6000 : 3000);
       run.cycles++;
       // Where no write fell into the gap, the watermark has held, and it is killed as it stands.
       if (exit === undefined) await server.stop('SIGKILL');

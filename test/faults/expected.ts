@@ -42,6 +42,8 @@ export class ExpectedLog {
   /** How many answers of each status there were. */
   readonly statuses = new Map<number, number>();
   #key: VerifierKey | undefined;
+  /** The process that last said that it does not know an outcome: one that stops, and takes nothing more. */
+  #stopping: string | undefined;
 
   /** Learns the verifier key of the log, once; later servers must sign with the same one. */
   async meet(server: ServerProcess): Promise<void> {
@@ -81,6 +83,7 @@ export class ExpectedLog {
     const unknown = batch.filter(({ id }) => this.unanswered.has(id));
     for (const { id, text } of batch) this.unanswered.set(id, text);
     const single = batch.length === 1;
+    const stopping = url === this.#stopping;
     let reply: Response;
     let body: { entries: { leaf_index: number; leaf_hash: string }[]; code?: string };
     try {
@@ -98,6 +101,11 @@ export class ExpectedLog {
     }
     const { status } = reply;
     this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+    if (status === 200 && stopping) {
+      this.violations.push('the server went on after a failed write: it took an append');
+      this.#stopping = undefined;
+    }
+    if (body.code === 'outcome_unknown') this.#stopping = url;
     if (status !== 200) {
       if (status !== 503 && status !== 507) this.violations.push(`append answered ${status}`);
       if ((status === 503 && body.code !== 'outcome_unknown') || status === 507) {
