@@ -52,6 +52,11 @@ const originBase = z
     'is a name without scheme and final slash, such as example.com',
   );
 
+const files = z
+  .string()
+  .transform((text) => text.split(',').filter((path) => path !== ''))
+  .meta({ shape: 'list' });
+
 /** Bytes, or a share of the file system. */
 const minFreeSpace = z
   .string()
@@ -148,6 +153,27 @@ export const SETTINGS = {
     help: 'an idle head is signed again after this time, milliseconds; e.g. 600000',
     fallback: String(PUBLISHER_INTERVALS.refresh),
     schema: whole(1000, 86_400_000),
+  },
+  witnessPolicy: {
+    flag: 'witness-policy',
+    value: 'FILES',
+    help: 'policies (C2SP tlog-policy) that name the witnesses of this server; of several, a log takes the first that names its key, else the first without a log; e.g. /etc/indelible/witnesses.txt',
+    fallback: '',
+    schema: files,
+  },
+  publish: {
+    flag: 'publish',
+    value: 'RULE',
+    help: 'require-quorum: heads are shown when the quorum of witnesses has signed them; best-effort: with the cosignatures that came',
+    fallback: 'require-quorum',
+    schema: z.enum(['require-quorum', 'best-effort'], 'is not require-quorum or best-effort'),
+  },
+  witnessTimeout: {
+    flag: 'witness-timeout',
+    value: 'MS',
+    help: 'longest wait for the answer of a witness, milliseconds; e.g. 5000',
+    fallback: '5000',
+    schema: whole(100, 60_000),
   },
   maxEventSize: {
     flag: 'max-event-size',

@@ -8,6 +8,7 @@ import type { Transaction } from './committer.ts';
 import { appendSystemEvent, type SystemEvent } from './entry.ts';
 import { ServerError } from './errors.ts';
 import { type Log, type LogDefinition, SYSTEM_LOG } from './log.ts';
+import { withheldKey } from './storage/keys.ts';
 
 export type LogSettings = Pick<LogDefinition, 'publicReads' | 'idPointer'>;
 
@@ -78,6 +79,11 @@ export function deleteLog(change: Change, log: Log): void {
     },
     now,
   );
+  // A later signature of the same head may be under way to the witnesses.
+  transaction.delete(withheldKey(log.name));
+  transaction.whenDone(() => {
+    log.withheld = undefined;
+  });
   transaction.redefine(log, { ...definition, status: 'deleted', deletedAt: formatMicros(now) });
 }
 

@@ -10,6 +10,8 @@ import { type ApiKey, ApiKeys, encodeApiKey, makeApiKey, type Scope } from './ac
 import type { IndexSizes } from './by-hash/log-index.ts';
 import { CLOCK_LIMITS, type Clock, type ClockAlarm, type ClockLimits, EntryClock, systemClock } from './clock.ts';
 import { type ChainEnd, Committer, type Transaction } from './committer.ts';
+import { Cosigning, type WitnessOptions } from './cosigning/cosigning.ts';
+import type { WitnessReport } from './cosigning/witnesses.ts';
 import { appendSystemEvent, type EntrySources, readEntries, type StoredEntry, type SystemEvent } from './entry.ts';
 import { ServerError } from './errors.ts';
 import type { Room, SpaceReport } from './free-space.ts';
@@ -27,7 +29,7 @@ import {
   SYSTEM_LOG,
 } from './log.ts';
 import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
-import { Publisher, type PublisherIntervals } from './publisher.ts';
+import { PUBLISHER_INTERVALS, Publisher, type PublisherIntervals } from './publisher.ts';
 import { Scrub, type ScrubOptions } from './scrub.ts';
 import { hideSecrets, type KeyRing, makeKeyRing } from './secrets.ts';
 import { CHANGE_COST, Sequencer, type SequencerLimits } from './sequencer.ts';
@@ -47,6 +49,8 @@ export interface Observer {
   onClockAlarm?(alarm: ClockAlarm): void;
   /** The by-hash index cannot be opened or written. */
   onIndexTrouble?(error: unknown): void;
+  /** A witness has answered, or has not. */
+  onWitness?(report: WitnessReport): void;
   /** There is too little free space to take anything, or enough again. */
   onFreeSpace?(report: SpaceReport): void;
 }
@@ -63,6 +67,8 @@ export interface LogServerOptions {
   readonly observer?: Observer;
   /** Whether there is room for what clients send; without it, always. */
   readonly room?: Room;
+  /** Who has to cosign heads; without it nobody is asked. */
+  readonly witnesses?: WitnessOptions | undefined;
   /** How the by-hash index is laid out; tests want small runs. */
   readonly indexSizes?: IndexSizes;
   /** How fast everything is checked again in the background; without it nothing is. */
@@ -105,6 +111,7 @@ export class LogServer {
   readonly reader: TreeReader;
   readonly sequencer: Sequencer;
   readonly publisher: Publisher;
+  readonly #cosigning: Cosigning;
   readonly leafIndex: LeafIndex;
   readonly #sweeper: Sweeper;
   readonly treeHeadSigner: TreeHeadSigner;
@@ -177,6 +184,17 @@ export class LogServer {
       ...(options.indexSizes === undefined ? {} : { sizes: options.indexSizes }),
     });
     this.treeHeadSigner = new TreeHeadSigner({ store: watched, sequencer: this.sequencer, clock: this.entryClock });
+    const intervals = options.intervals ?? PUBLISHER_INTERVALS;
+    this.#cosigning = new Cosigning({
+      ...(options.witnesses ?? NO_WITNESSES),
+      interval: intervals.interval,
+      clock,
+      reader: this.reader,
+      sequencer: this.sequencer,
+      logs: recovered.logs,
+      onPublished: () => this.publisher.shown(),
+      onReport: (report) => this.#observer.onWitness?.(report),
+    });
     this.publisher = new Publisher({
       store: watched,
       sequencer: this.sequencer,
@@ -188,7 +206,8 @@ export class LogServer {
         const readNode = await this.reader.nodes(log, log.state, nodes);
         return nodes.map((node) => readNode(node));
       },
-      ...(options.intervals === undefined ? {} : { intervals: options.intervals }),
+      intervals,
+      witnessing: this.#cosigning,
     });
     this.#sweeper = new Sweeper({ store, sequencer: this.sequencer, clock, onDamage });
     this.scrub =
@@ -207,8 +226,24 @@ export class LogServer {
           });
   }
 
+  /** Heads that wait for witnesses, and logs that may not be signed until more of them have answered. */
+  get waitingForWitnesses(): Cosigning['waiting'] {
+    return this.#cosigning.waiting;
+  }
+
+  /** Whether a log's heads go to witnesses. */
+  hasWitnesses(log: Log): boolean {
+    return this.#cosigning.concerns(log);
+  }
+
+  /** Asks the witnesses for newer heads of ours than this store has. Throws ExitError 78 where there is one. */
+  askWitnesses(): Promise<void> {
+    return this.#cosigning.askAtStart();
+  }
+
   /** Starts what runs beside the requests: signing, the by-hash index, removing what is left of deleted logs, and the scrub. */
   start(): void {
+    this.#cosigning.start();
     this.publisher.start();
     this.leafIndex.start();
     this.#sweeper.start(this.#logs.values());
@@ -421,6 +456,15 @@ export class LogServer {
     return formatMicros(this.entryClock.estimate());
   }
 }
+
+/** Heads are published as they are signed. */
+const NO_WITNESSES: WitnessOptions = {
+  policies: [],
+  publish: 'best-effort',
+  timeout: 0,
+  transport: () => Promise.reject(new Error('bug: nobody is to be asked')),
+  keepEvidence: () => '',
+};
 
 function describe({
   name,

@@ -36,6 +36,8 @@ export interface Published {
   readonly time: number;
   /** RFC 6962 signature of size, root hash and `time` (proofs/tree-head-signature.ts), once somebody has asked for it. */
   readonly signature?: Uint8Array | undefined;
+  /** Whether the quorum of the log's witness policy has cosigned it; unknown, and so not said, of heads of earlier runs. */
+  readonly witnessed?: boolean | undefined;
 }
 
 /** The server's own log of what it does. */
@@ -118,18 +120,22 @@ export class Log {
   state: LogState;
   /** The newest head that may be shown. Only the publisher and recovery replace it. */
   published: Published;
+  /** A head that is signed and stored, and waits for its witnesses. Only publisher, cosigning and recovery replace it. */
+  withheld: Published | undefined;
 
   constructor(
     definition: LogDefinition,
     keys: Pick<Log, 'signer' | 'idDigest'>,
     state: LogState,
     published: Published,
+    withheld?: Published,
   ) {
     this.definition = definition;
     this.signer = keys.signer;
     this.idDigest = keys.idDigest;
     this.state = state;
     this.published = published;
+    this.withheld = withheld;
   }
 
   get name(): string {

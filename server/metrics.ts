@@ -1,6 +1,7 @@
 /** What the server measures about itself, for Prometheus. No label ever names a log, a key or a path. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ClockAlarm } from './clock.ts';
+import type { WitnessReport } from './cosigning/witnesses.ts';
 import { type MeteredRoute, RequestMeter } from './request-meter.ts';
 import type { ScrubProgress } from './scrub.ts';
 
@@ -14,6 +15,7 @@ export class Metrics {
   readonly #failedLogins: Counter;
   readonly #rateLimited: Counter;
   readonly #certificateEnd: Gauge;
+  readonly #witnessAnswers: Counter<'outcome'>;
   readonly #clockAlarms: Counter<'kind'>;
 
   /** `read` gives what is asked of the server at each scrape. */
@@ -62,6 +64,12 @@ export class Metrics {
       name: 'indelible_clock_alarms_total',
       help: 'Steps of the wall clock, by kind.',
       labelNames: ['kind'],
+      registers,
+    });
+    this.#witnessAnswers = new Counter({
+      name: 'indelible_witness_answers_total',
+      help: 'Questions to witnesses, by what came of them. silent, unknown_origin and larger_claim are alarms.',
+      labelNames: ['outcome'],
       registers,
     });
     const gauge = this.gauge.bind(this);
@@ -147,6 +155,10 @@ export class Metrics {
   /** `end` in milliseconds since the Unix epoch. */
   servesCertificate(end: number): void {
     this.#certificateEnd.set(end / 1000);
+  }
+
+  witnessAnswered({ outcome }: WitnessReport): void {
+    this.#witnessAnswers.inc({ outcome });
   }
 
   clockAlarm({ kind }: ClockAlarm): void {

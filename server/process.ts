@@ -1,9 +1,14 @@
 /**
  * The server as a process: opened from its configuration, listening, drained on a signal, stopped at once when a write failed.
  */
+import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { type ClockAlarm, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { keepEvidence } from './cosigning/evidence.ts';
+import { readWitnessPolicies } from './cosigning/policies.ts';
+import { httpTransport } from './cosigning/transport.ts';
+import { WitnessAlarms } from './cosigning/witness-alarms.ts';
 import { EXIT, ExitError } from './errors.ts';
 import type { SpaceReport } from './free-space.ts';
 import { GuardError } from './guard.ts';
@@ -42,6 +47,7 @@ export async function runServer(
 ): Promise<RunningServer> {
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const tls = loadTls(config);
+  const policies = readWitnessPolicies(config.witnessPolicy);
   // Before anything is made: a first start must not fail on a taken port after its key was made.
   const http = await bind(config.listen, tls);
   let ready = false;
@@ -68,6 +74,7 @@ export async function runServer(
   };
 
   const metrics = new Metrics(() => observe(started));
+  const witnessAlarms = new WitnessAlarms(logger);
   const started = await startLogServer(
     {
       path: config.dataDir,
@@ -83,6 +90,16 @@ export async function runServer(
       limits: { ...SEQUENCER_LIMITS, maxPendingEntries: config.maxPendingEntries },
       scrub: config.scrubRate === 0 ? undefined : { rate: config.scrubRate * 1e6, delay: config.scrubDelay * 1000 },
       ...(config.originBase === undefined ? {} : { originBase: config.originBase }),
+      witnesses:
+        policies.length === 0
+          ? undefined
+          : {
+              policies,
+              publish: config.publish,
+              timeout: config.witnessTimeout,
+              transport: httpTransport,
+              keepEvidence: (contradiction) => keepEvidence(join(config.dataDir, 'evidence'), contradiction),
+            },
       ...(config.adminKey === undefined ? {} : { adminKey: config.adminKey }),
       observer: {
         onCommit: (entries) => metrics.committed(entries),
@@ -95,6 +112,10 @@ export async function runServer(
         onClockAlarm: (alarm) => {
           metrics.clockAlarm(alarm);
           logger.warn({ alarm: 'clock', ...alarm }, clockText(alarm));
+        },
+        onWitness: (report) => {
+          metrics.witnessAnswered(report);
+          witnessAlarms.hear(report);
         },
         onFreeSpace: (report) =>
           logger[report.full ? 'error' : 'warn']({ alarm: 'free-space', ...report }, spaceText(report)),
@@ -113,6 +134,14 @@ export async function runServer(
   );
   metrics.gauge('indelible_storage_full', '1 while appends answer 507 because there is too little free space.', () =>
     space.report.full ? 1 : 0,
+  );
+  metrics.gauge('indelible_withheld_heads', 'Signed heads that wait for the quorum of their witnesses.', () =>
+    started.server.waitingForWitnesses.withheld,
+  );
+  metrics.gauge(
+    'indelible_logs_unheard',
+    'Logs that are not signed until more of their witnesses have answered since the start.',
+    () => started.server.waitingForWitnesses.unheard,
   );
   if (started.first !== undefined) onFirstStart(http.url, started);
   if (started.adopted) logger.warn('adopted one commit that was durable but never acknowledged');

@@ -3,20 +3,21 @@
  *
  * For each log that grew: read back from the store what was added since the last signed head and extend that head's frontier by
  * it (`verifyGrowth`); only if that gives the root the log claims, sign; store the head by a commit; then show it. A signature
- * that was made but not stored is never shown, and the next start signs the same bytes again.
+ * that was made but not stored is never shown, and the next start signs the same bytes again. Where a log has witnesses, the head is
+ * stored and withheld, and cosigning/ shows it.
  */
 import { signCheckpoint } from '../proofs/checkpoint.ts';
 import { equalBytes } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';
 import type { Clock, EntryClock } from './clock.ts';
-import type { Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
 import type { Log, Published } from './log.ts';
 import { verifyGrowth } from './log-state.ts';
 import type { Sequencer } from './sequencer.ts';
-import { headKey, refreshKey } from './storage/keys.ts';
+import { withheldKey } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
+import { storeHead } from './store-head.ts';
 
 export interface PublisherIntervals {
   /** At most one signing round in this time, in milliseconds. */
@@ -38,6 +39,16 @@ const TOGETHER = 32;
  */
 const REST = 2;
 
+/** What stands between a signed head and its publication where a log has witnesses (cosigning/cosigning.ts). */
+export interface Witnessing {
+  concerns(log: Log): boolean;
+  /** Whether a new head of the log may be signed. */
+  maySign(log: Log): boolean;
+  /** A head of the log was stored and withheld. */
+  begin(log: Log): void;
+  close(): Promise<void>;
+}
+
 export interface PublisherOptions {
   readonly store: Store;
   readonly sequencer: Sequencer;
@@ -47,11 +58,13 @@ export interface PublisherOptions {
   /** The frontier at a log's newest published head, from verified tiles. */
   readonly frontierAt: (log: Log, treeSize: number) => Promise<Frontier>;
   readonly intervals?: PublisherIntervals;
+  readonly witnessing?: Witnessing;
 }
 
 interface Waiter {
   readonly log: Log;
   readonly treeSize: number;
+  readonly witnessed: boolean;
   readonly wake: () => void;
 }
 
@@ -96,22 +109,33 @@ export class Publisher {
     this.#hurry.abort();
     this.#nudge();
     await this.#loop;
+    await this.#options.witnessing?.close();
     this.#end();
   }
 
-  /** Resolves when a head of at least that size is published, or after `timeout` milliseconds; says which. */
-  async waitFor(log: Log, treeSize: number, timeout: number): Promise<boolean> {
-    if (log.published.treeSize >= treeSize || this.#ended) return log.published.treeSize >= treeSize;
+  /** A head was published by others, or one may be signed that could not be before. */
+  shown(): void {
+    this.#wakeWaiters();
+    this.notify();
+  }
+
+  /**
+   * Resolves when a head of at least that size is published, and with the quorum's cosignatures if it has to be `witnessed`, or after
+   * `timeout` milliseconds; says which.
+   */
+  async waitFor(log: Log, treeSize: number, timeout: number, witnessed = false): Promise<boolean> {
+    const wanted = { log, treeSize, witnessed };
+    if (isShown(wanted) || this.#ended) return isShown(wanted);
     const giveUp = new AbortController();
     const shown = new Promise<void>((resolve) => {
-      const waiter = { log, treeSize, wake: resolve };
+      const waiter = { ...wanted, wake: resolve };
       this.#waiters.add(waiter);
       giveUp.signal.addEventListener('abort', () => this.#waiters.delete(waiter));
     });
     const late = this.#options.clock.sleep(timeout, giveUp.signal).catch(() => {});
     await Promise.race([shown, late]);
     giveUp.abort();
-    return log.published.treeSize >= treeSize;
+    return isShown(wanted);
   }
 
   /** One signing round over all logs that are due. Public for tests and for the last round of a shutdown. */
@@ -131,18 +155,35 @@ export class Publisher {
       const some = inOrder.slice(at, at + TOGETHER).filter((log) => this.#isDue(log, now));
       const signed = await Promise.all(some.map((log) => this.#sign(log, now)));
       const took = (clock.monotonicMicros() - began) / 1000;
-      if (signed.length > 0) {
-        await sequencer.change((transaction) => {
-          for (const { log, published, key } of signed) storeHead(transaction, log, published, key);
-        });
-      }
+      if (signed.length > 0) await this.#store(signed);
       this.#wakeWaiters();
       if (at + TOGETHER < inOrder.length && took > 0)
         await clock.sleep(REST * took, this.#hurry.signal).catch(() => {});
     }
   }
 
-  #isDue({ state, published, definition }: Log, now: number): boolean {
+  /** Stores heads in one commit: shown from then on, or withheld until their witnesses have signed. */
+  async #store(signed: readonly Signed[]): Promise<void> {
+    const { sequencer, witnessing } = this.#options;
+    await sequencer.change((transaction) => {
+      for (const { log, head } of signed) {
+        if (witnessing?.concerns(log) !== true) {
+          storeHead(transaction, log, head);
+          continue;
+        }
+        // Crash after the commit: the next start asks the witnesses for this head. Before it: nobody has seen it.
+        transaction.put(withheldKey(log.name), encodeHeadRow(head));
+        transaction.whenDone(() => {
+          log.withheld = head;
+        });
+      }
+    });
+    for (const { log } of signed) if (log.withheld !== undefined) witnessing?.begin(log);
+  }
+
+  #isDue(log: Log, now: number): boolean {
+    const { state, published, definition, withheld } = log;
+    if (withheld !== undefined || this.#options.witnessing?.maySign(log) === false) return false;
     // The last head of a frozen log is its last: a later signature would say nothing new.
     const stale = definition.status === 'active' && now / 1000 - published.time >= this.#intervals.refresh;
     return stale || state.treeSize > published.treeSize;
@@ -150,14 +191,14 @@ export class Publisher {
 
   #wakeWaiters(): void {
     for (const waiter of this.#waiters) {
-      if (waiter.log.published.treeSize >= waiter.treeSize) {
+      if (isShown(waiter)) {
         this.#waiters.delete(waiter);
         waiter.wake();
       }
     }
   }
 
-  async #sign(log: Log, now: number): Promise<{ log: Log; published: Published; key: string }> {
+  async #sign(log: Log, now: number): Promise<Signed> {
     const { store, frontierAt } = this.#options;
     const { treeSize, rootHash, lastReceivedAt } = log.state;
     const last = log.published;
@@ -181,9 +222,7 @@ export class Publisher {
     this.#verified.set(log, { treeSize, frontier });
     const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
     const checkpoint = signCheckpoint({ origin: log.definition.origin, treeSize, rootHash }, log.signer);
-    // The first head of a size is never replaced; later signatures of it stand beside it, the newest only.
-    const key = treeSize > last.treeSize ? headKey(log.name, treeSize) : refreshKey(log.name, treeSize, time);
-    return { log, published: { treeSize, rootHash, checkpoint, time }, key };
+    return { log, head: { treeSize, rootHash, checkpoint, time } };
   }
 
   async #run(): Promise<void> {
@@ -222,10 +261,12 @@ export class Publisher {
   }
 }
 
-function storeHead(transaction: Transaction, log: Log, published: Published, key: string): void {
-  const { treeSize, time } = log.published;
-  const previous = refreshKey(log.name, treeSize, time);
-  if (published.treeSize === treeSize && key !== previous) transaction.delete(previous);
-  transaction.put(key, encodeHeadRow(published));
-  transaction.publish(log, published);
+interface Signed {
+  readonly log: Log;
+  readonly head: Published;
+}
+
+function isShown({ log, treeSize, witnessed }: Omit<Waiter, 'wake'>): boolean {
+  const { published } = log;
+  return published.treeSize >= treeSize && (!witnessed || published.witnessed === true);
 }

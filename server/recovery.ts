@@ -10,14 +10,15 @@
 import { ProofError } from '../proofs/error.ts';
 import { parseEventLeaf } from '../proofs/leaf.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
-import { frontierRoot } from '../tree/frontier.ts';
+import { type Frontier, frontierRoot } from '../tree/frontier.ts';
 import { coveringNodes } from '../tree/positions.ts';
 import { type ApiKey, parseApiKey } from './access.ts';
 import type { ChainEnd } from './committer.ts';
 import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
+import { readWithheld } from './cosigning/withheld.ts';
 import { readHead } from './heads.ts';
-import { Log, type LogDefinition, parseDefinition } from './log.ts';
+import { Log, type LogDefinition, type Published, parseDefinition } from './log.ts';
 import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
@@ -177,7 +178,8 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
-  const log = new Log(definition, { signer, idDigest }, state, await readHead(store, name, own, state.head));
+  const published = await readHead(store, name, own, state.head);
+  const log = new Log(definition, { signer, idDigest }, state, published, await readWithheld(store, name, own));
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
   const nodes = coveringNodes(0, treeSize);
@@ -186,7 +188,12 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   if (!equalBytes(frontierRoot(frontier), rootHash)) {
     throw new ServerError('damaged', `log ${name}: the stored tree at size ${treeSize} is not the one that was signed`);
   }
-  const grown = await verifyGrowth(store, name, { treeSize, frontier }, state.treeSize);
+  let signed: { readonly treeSize: number; readonly frontier: Frontier } = { treeSize, frontier };
+  const { withheld } = log;
+  if (withheld !== undefined) {
+    signed = await verifyWithheld(store, log, withheld, signed);
+  }
+  const grown = await verifyGrowth(store, name, signed, state.treeSize);
   if (!equalBytes(frontierRoot(grown), state.rootHash)) {
     throw new ServerError(
       'damaged',
@@ -195,6 +202,28 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   }
   await checkLastReceivedAt(reader, log);
   return log;
+}
+
+/** The head that waits for its witnesses lies between the newest published one and the log's size, and is of the same tree. */
+async function verifyWithheld(
+  store: Store,
+  log: Log,
+  { treeSize, rootHash }: Published,
+  from: { readonly treeSize: number; readonly frontier: Frontier },
+): Promise<{ readonly treeSize: number; readonly frontier: Frontier }> {
+  if (treeSize < from.treeSize || treeSize > log.state.treeSize) {
+    throw refused(
+      `log ${log.name} has ${log.state.treeSize} entries and a published head of size ${from.treeSize}, but withholds one of size ${treeSize}`,
+    );
+  }
+  const frontier = await verifyGrowth(store, log.name, from, treeSize);
+  if (!equalBytes(frontierRoot(frontier), rootHash)) {
+    throw new ServerError(
+      'damaged',
+      `log ${log.name}: the stored tree at size ${treeSize} is not the one of its withheld head`,
+    );
+  }
+  return { treeSize, frontier };
 }
 
 /** What a deletion leaves: an edge that hashes to its root, and the head that was signed of exactly that. */

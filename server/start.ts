@@ -126,6 +126,7 @@ async function startIn(
     const { server, first, adopted } = opened.firstStart
       ? { ...(await createLogServer(opened, options)), adopted: false }
       : { ...(await openLogServer(opened, opened.content.slots, options)), first: undefined };
+    await server.askWitnesses();
     await opened.finish();
     const stop = new AbortController();
     const watch = watchOwner(opened.guard, clock, stop.signal, (error) => server.sequencer.fail(error));

@@ -18,7 +18,7 @@ import { jsonText, REPLAYED, type Reply, withHeaders } from './reply.ts';
 import { idempotencyKey, mediaType, Query, readBody } from './request.ts';
 import { signedIndex, waitUntilSigned } from './signed.ts';
 
-type Ack = 'durable' | 'signed';
+type Ack = 'durable' | 'signed' | 'witnessed';
 
 /**
  * POST events: one event as application/json, or a batch as application/x-ndjson or as an AppendRequest in application/x-protobuf; all of
@@ -29,6 +29,8 @@ export async function append(call: LogCall): Promise<Reply> {
   if (log.name.startsWith('_')) throw new ServerError('forbidden', 'only the server writes there');
   const query = new Query(call.search, ['ack', 'id_pointer']);
   const ack = parseAck(query.text('ack'));
+  if (ack === 'witnessed' && !server.hasWitnesses(log))
+    throw new ServerError('bad_parameter', 'ack=witnessed needs witnesses, and no policy of this server names any for this log');
   const once = exactlyOnce(call, query.text('id_pointer'));
   const type = mediaType(req);
   if (type !== 'application/json' && type !== 'application/x-ndjson' && type !== PROTOBUF) {
@@ -95,11 +97,13 @@ function exactlyOnce({ req, log }: LogCall, asked: string | undefined): ExactlyO
 /** The answer to an append that is durable: at the level that was asked for, if that is reached in time. */
 async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[]): Promise<Reply> {
   const { log, server, limits, req } = call;
-  if (ack === 'signed') {
+  if (ack !== 'durable') {
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
-    const signed = await server.publisher.waitFor(log, needed, limits.ackTimeout);
+    const { publisher } = server;
+    const witnessed = ack === 'witnessed';
+    const reached = (await publisher.waitFor(log, needed, limits.ackTimeout, witnessed)) || log.published.treeSize >= needed;
     // Whatever happens from here on, the entries are durable: the answer names the level that was reached, never an error.
-    const reply = signed ? await signedReply(call, appended).catch(() => undefined) : undefined;
+    const reply = reached ? await signedReply(call, appended).catch(() => undefined) : undefined;
     if (reply !== undefined) return reply;
   }
   return negotiatedText(
@@ -110,18 +114,19 @@ async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[
 }
 
 async function signedReply({ log, server, req }: LogCall, appended: readonly Appended[]): Promise<Reply> {
-  const { treeSize, checkpoint } = log.published;
+  const { treeSize, checkpoint, witnessed } = log.published;
+  const ack = witnessed === true ? 'witnessed' : 'signed';
   const leafIndexes = appended.map(({ leafIndex }) => leafIndex);
   const proofs = await inclusionProofs(server.reader, log, leafIndexes, treeSize);
   return negotiatedText(
     req,
     () => {
       const entries = appendedTexts(appended, proofs).join(',');
-      return `{"ack":"signed","entries":[${entries}],"tree_size":${treeSize},"checkpoint":${asciiText(checkpoint)}}`;
+      return `{"ack":"${ack}","entries":[${entries}],"tree_size":${treeSize},"checkpoint":${asciiText(checkpoint)}}`;
     },
     () => {
       const entries = appended.map((entry, i) => ({ ...appendedMessage(entry), proof: proofs[i] ?? [] }));
-      return encodeAppendReply({ ack: 'signed', entries, treeSize, checkpoint });
+      return encodeAppendReply({ ack, entries, treeSize, checkpoint });
     },
   );
 }
@@ -152,8 +157,8 @@ function appendedMessage(entry: Appended): AppendedEntryMessage {
 
 function parseAck(text: string | undefined): Ack {
   if (text === undefined || text === 'durable') return 'durable';
-  if (text === 'signed') return 'signed';
-  throw new ServerError('bad_parameter', 'ack is durable or signed');
+  if (text === 'signed' || text === 'witnessed') return text;
+  throw new ServerError('bad_parameter', 'ack is durable, signed or witnessed');
 }
 
 /** Where in a batch an event is: its line of NDJSON, from 1, or its position in a protobuf request, from 0. */

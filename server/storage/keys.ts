@@ -76,6 +76,11 @@ export function idKey(log: string, digest: string): string {
   return `log/${log}/id/${digest}`;
 }
 
+/** Key of the head that is signed and waits for its witnesses. */
+export function withheldKey(log: string): string {
+  return `log/${log}/withheld`;
+}
+
 export function headPrefix(log: string): string {
   return `log/${log}/head/`;
 }
