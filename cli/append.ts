@@ -45,7 +45,7 @@ export function appendCommand(): Command {
           'for events without ids: with the same key and the same file, a second run adds nothing',
         ).conflicts('idPointer'),
       )
-      .addOption(new Option('--ack <LEVEL>', 'level to wait for').choices(['durable', 'signed'])),
+      .addOption(new Option('--ack <LEVEL>', 'level to wait for').choices(['durable', 'signed', 'witnessed'])),
   )
     .addHelpText(
       'after',
@@ -90,8 +90,8 @@ async function append(path: string, flags: AppendFlags): Promise<undefined> {
   } finally {
     progress.stop();
   }
-  if (flags.ack === 'signed' && counts.ack === 'durable')
-    note('not everything was signed in time; it is durable, and will be signed');
+  if (flags.ack !== undefined && counts.ack !== undefined && isBelow(counts.ack, flags.ack))
+    note(shortfall(flags.ack, counts.ack, flags.policy));
   if (flags.idPointer !== undefined && counts.unprotected > 0)
     note(`${counts.unprotected} events have nothing at ${flags.idPointer}; a second run appends them again`);
   say(flags.json === true ? JSON.stringify({ ok: true, ...membersOf(counts) }) : summary(counts));
@@ -197,7 +197,20 @@ function count(counts: Counts, { ack, entries }: AppendResult): void {
     counts.last = Math.max(counts.last ?? leafIndex, leafIndex);
   }
   // The lowest level is what holds for the whole file.
-  if (counts.ack !== 'durable') counts.ack = ack;
+  if (counts.ack === undefined || isBelow(ack, counts.ack)) counts.ack = ack;
+}
+
+const LEVELS: readonly Ack[] = ['durable', 'signed', 'witnessed'];
+
+function isBelow(ack: Ack, other: Ack): boolean {
+  return LEVELS.indexOf(ack) < LEVELS.indexOf(other);
+}
+
+function shortfall(wanted: Ack, reached: Ack, policy: string | undefined): string {
+  if (reached === 'durable') return 'not everything was signed in time; it is durable, and will be signed';
+  return policy === undefined
+    ? `whether it is ${wanted} cannot be verified without --policy; it is signed`
+    : `not everything was ${wanted} in time; it is signed`;
 }
 
 function summary({ appended, replayed, first, last }: Counts): string {

@@ -1,10 +1,12 @@
 /** Options that commands share, and the clients made from them. */
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AdminClient } from '../client/admin-client.ts';
 import { LogClient } from '../client/log-client.ts';
 import { baseUrl, type TransportOptions } from '../client/transport.ts';
 import { NoteError } from '../proofs/error.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
+import { type Policy, parsePolicy } from '../proofs/policy.ts';
 import { parseDecimal } from '../tree/bytes.ts';
 import { type MemoryFile, memoryFile, memoryPath } from './memory-file.ts';
 import { note, printable, usage } from './output.ts';
@@ -17,6 +19,7 @@ export interface ServerFlags {
 
 export interface LogFlags extends ServerFlags {
   readonly vkey?: string;
+  readonly policy?: string;
 }
 
 /** --url (the log's), --key, --vkey, --json. */
@@ -28,7 +31,7 @@ export function withLogOptions(command: Command): Command {
   ).option(
     '--vkey <KEY>',
     "the log's verifier key, from its operator; pinned for the URL. Without it, and without a pin, the server is asked once",
-  );
+  ).option('--policy <FILE>', 'witnesses of which a quorum must have cosigned every head (C2SP tlog-policy)');
 }
 
 /** --url (the server's, or that of one of its logs), --key, --json. */
@@ -66,7 +69,8 @@ export async function openLog(
   const pinned = await memory.readPin(url);
   if (verifierKey !== undefined && pinned !== undefined && pinned !== verifierKey)
     note(`the key pinned for ${url} was another one; it is replaced`);
-  const client = new LogClient({ url, key: flags.key, verifierKey, memory, onRetry, ...more });
+  const policy = givenPolicy(flags.policy);
+  const client = new LogClient({ url, key: flags.key, verifierKey, memory, policy, onRetry, ...more });
   if (verifierKey === undefined && pinned === undefined) {
     const { text } = await client.verifierKey();
     note(`first time at ${url}: trusting and pinning the key that it shows, ${printable(text)}`);
@@ -107,6 +111,16 @@ export function givenKey(text: string): VerifierKey {
   } catch (cause) {
     if (cause instanceof NoteError) throw usage(`--vkey is not a verifier key: ${cause.message}`, cause);
     throw cause;
+  }
+}
+
+/** The policy in a file that a person named. */
+export function givenPolicy(path: string | undefined): Policy | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return parsePolicy(readFileSync(path));
+  } catch (cause) {
+    throw usage(`--policy ${path} cannot be used: ${(cause as Error).message}`, cause);
   }
 }
 

@@ -13,7 +13,7 @@ import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseTlogProof } from '../proofs/tlog-proof.ts';
 import { equalBytes, parseDecimal, toBase64 } from '../tree/bytes.ts';
 import type { MemoryFile } from './memory-file.ts';
-import { givenKey, type LogFlags, openLog, openMemory, withLogOptions } from './options.ts';
+import { givenKey, givenPolicy, type LogFlags, openLog, openMemory, withLogOptions } from './options.ts';
 import {
   CliError,
   describeError,
@@ -128,10 +128,10 @@ async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile):
     if (flags.entry === undefined) throw usage(`${path} does not hold the entry itself: give it with --entry`);
     const entry = parseEntryLine(Uint8Array.from(await readFile(flags.entry)));
     key = await offlineKey(parseTlogProof(reply).checkpoint, flags, memory);
-    proven = openTlogProof(reply, entry, key);
+    proven = openTlogProof(reply, entry, key, givenPolicy(flags.policy));
   } else {
     key = await offlineKey(parseEventReply(reply).head.checkpoint, flags, memory);
-    proven = openEventReply(reply, key);
+    proven = openEventReply(reply, key, givenPolicy(flags.policy));
   }
   const known = await knownHead(memory, key);
   const { checkpoint } = proven;

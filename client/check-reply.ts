@@ -4,7 +4,9 @@ import { type EventEntry, entryLeaf, verifyEntry } from '../proofs/entry.ts';
 import { ProofError } from '../proofs/error.ts';
 import type { VerifierKey } from '../proofs/key.ts';
 import { parseEventLeaf } from '../proofs/leaf.ts';
+import type { Policy } from '../proofs/policy.ts';
 import { parseTlogProof } from '../proofs/tlog-proof.ts';
+import { openWitnessed } from '../proofs/witnessed.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
 import { type LeafHash, leafHash, type TreeHash } from '../tree/hash.ts';
 import { ClientError } from './error.ts';
@@ -25,12 +27,12 @@ export interface ProvenEntry extends LoggedEntry {
 }
 
 /**
- * Verifies an answer of `GET events/7` with nothing but the verifier key (docs/format.md, "Checking a saved reply").
- * Throws ClientError `bad_reply`, ProofError, NoteError.
+ * Verifies an answer of `GET events/7` with nothing but the verifier key (docs/format.md, "Checking a saved reply"), and the quorum of
+ * the policy if there is one. Throws ClientError `bad_reply`, ProofError, NoteError.
  */
-export function openEventReply(reply: Uint8Array, key: VerifierKey): ProvenEntry {
+export function openEventReply(reply: Uint8Array, key: VerifierKey, policy?: Policy): ProvenEntry {
   const { entry, head, proof } = parseEventReply(reply);
-  const checkpoint = openHead(head, key);
+  const checkpoint = openHead(head, key, policy);
   verifyEntry({ entry, checkpoint, proof });
   return { ...entry, leafHash: leafHash(entry.leaf), proof, checkpoint, reply };
 }
@@ -39,19 +41,28 @@ export function openEventReply(reply: Uint8Array, key: VerifierKey): ProvenEntry
  * Verifies an entry with a tlog-proof: the leaf is made from the entry's own bytes, and all that the proof adds is its place, the
  * hashes and the checkpoint. Throws ClientError `bad_reply`, ProofError, NoteError.
  */
-export function openTlogProof(text: Uint8Array, stated: EventEntry, key: VerifierKey): ProvenEntry {
+export function openTlogProof(text: Uint8Array, stated: EventEntry, key: VerifierKey, policy?: Policy): ProvenEntry {
   const { leafIndex, proof, checkpoint: note } = parseTlogProof(text);
   if (stated.leafIndex !== leafIndex)
     throw new ClientError('bad_reply', `the proof is for leaf index ${leafIndex}, the entry for ${stated.leafIndex}`);
-  const checkpoint = openCheckpoint(note, key);
+  const checkpoint = openSigned(note, key, policy);
   const entry = rebuild(stated, checkpoint.origin);
   verifyEntry({ entry, checkpoint, proof });
   return { ...entry, proof, checkpoint, reply: text };
 }
 
+/** Opens a checkpoint by the log's key, and by the quorum where a policy names one. Throws NoteError. */
+export function openSigned(note: string | Uint8Array, key: VerifierKey, policy: Policy | undefined): Checkpoint {
+  return policy === undefined ? openCheckpoint(note, key) : openWitnessed(note, key, policy);
+}
+
 /** Opens the checkpoint of an answer, which must have the tree size that is stated beside it. */
-export function openHead({ treeSize, checkpoint: note }: StatedHead, key: VerifierKey): Checkpoint {
-  const checkpoint = openCheckpoint(note, key);
+export function openHead(
+  { treeSize, checkpoint: note }: StatedHead,
+  key: VerifierKey,
+  policy: Policy | undefined,
+): Checkpoint {
+  const checkpoint = openSigned(note, key, policy);
   if (checkpoint.treeSize !== treeSize)
     throw new ClientError('bad_reply', `the tree size is ${treeSize}, that of the checkpoint ${checkpoint.treeSize}`);
   return checkpoint;

@@ -2,16 +2,25 @@
  * The client of one events log. It believes nothing: leaves are rebuilt from its own bytes, proofs and signatures are verified, and
  * every checkpoint is compared with the newest one it remembers. What a method returns has been checked as its comment says.
  */
-import { type Checkpoint, openCheckpoint, type TreeHead } from '../proofs/checkpoint.ts';
+import type { Checkpoint, TreeHead } from '../proofs/checkpoint.ts';
 import { ProofError } from '../proofs/error.ts';
 import { verifyInclusion } from '../proofs/inclusion.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseHeader } from '../proofs/leaf.ts';
+import type { Policy } from '../proofs/policy.ts';
 import { verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
 import { equalBytes, toBase64 } from '../tree/bytes.ts';
 import { asLeafHash, type LeafHash, type TreeHash } from '../tree/hash.ts';
 import { appendBody, isRepeatable } from './append-body.ts';
-import { checkPlaces, type LoggedEntry, openEventReply, openHead, type ProvenEntry, rebuild } from './check-reply.ts';
+import {
+  checkPlaces,
+  type LoggedEntry,
+  openEventReply,
+  openHead,
+  openSigned,
+  type ProvenEntry,
+  rebuild,
+} from './check-reply.ts';
 import { ClientError } from './error.ts';
 import { readObject } from './json.ts';
 import { checkHead, knownHead, proveConsistent } from './known-head.ts';
@@ -39,6 +48,8 @@ export interface LogClientOptions extends TransportOptions {
   readonly memory?: HeadMemory | undefined;
   /** Whether a log of which no key is known may tell its key itself, once; it is pinned then. Default true. */
   readonly trustOnFirstUse?: boolean | undefined;
+  /** Witnesses of which a quorum must have cosigned every head that is relied on; NoteError `quorum_not_met` otherwise. Default: nobody. */
+  readonly policy?: Policy | undefined;
 }
 
 export interface AppendOptions {
@@ -104,6 +115,7 @@ export class LogClient {
   readonly #memory: HeadMemory;
   readonly #given: VerifierKey | undefined;
   readonly #trustOnFirstUse: boolean;
+  readonly #policy: Policy | undefined;
   /** ID of the API key, which headers must name. */
   readonly #keyId: string | undefined;
   #key: VerifierKey | undefined;
@@ -114,6 +126,7 @@ export class LogClient {
     this.#memory = options.memory ?? inMemoryHeads();
     this.#given = options.verifierKey === undefined ? undefined : parseVerifierKey(options.verifierKey);
     this.#trustOnFirstUse = options.trustOnFirstUse ?? true;
+    this.#policy = options.policy;
     this.#keyId = /^ind_([0-9a-f]{16})_[0-9a-f]{64}$/.exec(options.key ?? '')?.[1];
   }
 
@@ -154,7 +167,7 @@ export class LogClient {
 
   /**
    * Appends events, all or none, and rebuilds the leaf of each from the event as it was sent. With level signed, the checkpoint
-   * and every inclusion proof are verified too. Failures that pass are retried: all of them under an idempotency key and where every
+   * and every inclusion proof are verified too; witnessed is reported where the quorum of this client's own policy was verified. Failures that pass are retried: all of them under an idempotency key and where every
    * event has an id at `idPointer`, otherwise only if the server says that it stored nothing.
    * Throws ClientError (`outcome_unknown` where nobody knows whether it was stored), ProofError, NoteError.
    */
@@ -186,11 +199,13 @@ export class LogClient {
     });
     checkPlaces(entries);
     if (reply.head === undefined) return { ack: reply.ack, entries };
-    const checkpoint = openHead(reply.head, key);
+    // A durable entry is not lost because its head lacks cosignatures: the level says what was verified.
+    const witnessed = reply.ack === 'witnessed' && this.#policy !== undefined;
+    const checkpoint = openHead(reply.head, key, witnessed ? this.#policy : undefined);
     for (const { leafHash, leafIndex, proof = [] } of entries)
       verifyInclusion({ leafHash, leafIndex, treeSize: checkpoint.treeSize, rootHash: checkpoint.rootHash, proof });
     await this.#check(checkpoint, key, signal);
-    return { ack: reply.ack, entries, checkpoint };
+    return { ack: witnessed ? 'witnessed' : 'signed', entries, checkpoint };
   }
 
   /** A header is committed for ever, so it must not lay a new entry at somebody else's door. */
@@ -222,7 +237,7 @@ export class LogClient {
         );
       throw error;
     });
-    const proven = openEventReply(reply, key);
+    const proven = openEventReply(reply, key, this.#policy);
     if (proven.leafIndex !== leafIndex)
       throw new ClientError('bad_reply', `leaf index ${leafIndex} was asked for, the answer is ${proven.leafIndex}`);
     await this.#check(proven.checkpoint, key, signal);
@@ -265,7 +280,7 @@ export class LogClient {
    */
   async advance({ signal }: Signal = {}): Promise<Advance> {
     const { from, to } = await this.#newest(signal, async (key) =>
-      openCheckpoint(await this.#answer('checkpoint', signal), key),
+      openSigned(await this.#answer('checkpoint', signal), key, this.#policy),
     );
     return { from, to };
   }
@@ -288,7 +303,7 @@ export class LogClient {
     let signature: Uint8Array | undefined;
     const { to } = await this.#newest(signal, async (key) => {
       const reply = parseTreeHeadReply(await this.#answer('tree-head', signal));
-      const checkpoint = openHead(reply, key);
+      const checkpoint = openHead(reply, key, this.#policy);
       if (reply.origin !== checkpoint.origin || !equalBytes(reply.rootHash, checkpoint.rootHash))
         throw new ClientError('bad_reply', 'the tree head says something else than its checkpoint');
       ({ timestamp, signature } = reply);
@@ -331,7 +346,7 @@ export class LogClient {
       await this.consistency(head, await this.checkpoint({ signal }), { signal });
       return;
     }
-    const checkpoint = openHead({ treeSize: head.treeSize, checkpoint: note }, key);
+    const checkpoint = openHead({ treeSize: head.treeSize, checkpoint: note }, key, this.#policy);
     if (!equalBytes(checkpoint.rootHash, head.rootHash))
       throw new ClientError('bad_reply', 'the root hash is not that of the checkpoint');
     await this.#check(checkpoint, key, signal);

@@ -17,7 +17,7 @@ import {
 } from './json.ts';
 
 /** How far an entry had come when the server answered. */
-export type Ack = 'durable' | 'signed';
+export type Ack = 'durable' | 'signed' | 'witnessed';
 
 /** What the server says about a log. Tree size and root hash are unsigned here. */
 export interface LogInfo {
@@ -76,11 +76,9 @@ export interface InclusionReply {
 /** Answer of `POST events`. */
 export function parseAppendReply(bytes: Uint8Array): AppendReply {
   const reply = readObject(bytes, 'the answer');
-  const level = readText(reply, 'ack');
-  if (level !== 'durable' && level !== 'signed' && level !== 'witnessed')
+  const ack = readText(reply, 'ack');
+  if (ack !== 'durable' && ack !== 'signed' && ack !== 'witnessed')
     throw new ClientError('bad_reply', 'the member ack is none of durable, signed and witnessed');
-  // Cosignatures are not looked at here, so what is reported is what is verified: the log's own signature.
-  const ack = level === 'durable' ? 'durable' : 'signed';
   const entries = readList(reply, 'entries').map((value) => parseAppendEntry(asObject(value, 'an entry'), ack));
   return ack === 'durable' ? { ack, entries } : { ack, entries, head: parseHead(reply) };
 }

@@ -19,6 +19,7 @@ import { checkRawIds, type IdsOptions, makeIdsCheck } from './ids.ts';
 import { makeLogTree } from './log-tree.ts';
 import type { Reads } from './reads.ts';
 import { checkStrays, strayTile } from './strays.ts';
+import { makeWithheldCheck } from './withheld.ts';
 
 export interface LogCheckOptions {
   readonly definition: LogDefinition;
@@ -70,6 +71,7 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
     openLeaves: state && openLeaves(state, 0, state.treeSize),
   });
   const heads = await makeHeadsCheck({ ...common, key });
+  const withheld = await makeWithheldCheck({ ...common, key });
   const idsOptions: IdsOptions = { ...common, idDigest: options.idDigest, sourceOf: options.sourceOf };
   const ids = makeIdsCheck(idsOptions);
   const events = makeEventsCheck({ ...common, origin, onEntries: ids.entries });
@@ -98,8 +100,12 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
             derived: 'nothing from here on: bundle and tile are both unusable',
           }),
         ),
-      nextSize: heads.next,
-      onSize: (size, derived) => heads.compare(sound(size, derived)),
+      nextSize: () => Math.min(heads.next(), withheld.next()),
+      onSize: async (size, derived) => {
+        const frontier = sound(size, derived);
+        if (withheld.next() === size) withheld.compare(frontier);
+        else await heads.compare(frontier);
+      },
       onBundle: async (index, width, hashes) => {
         const leaves = tree.leaves();
         const first = index * TILE_WIDTH;

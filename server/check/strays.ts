@@ -1,6 +1,6 @@
 /** Rows that nobody has written: whatever stands between the ranges that the other checks read. */
 import { fullTiles, parseTilePath, TILE_WIDTH } from '../../tree/tiles.ts';
-import { bundleKey, edgeKey, logPrefix, openKey, tileKey } from '../storage/keys.ts';
+import { bundleKey, edgeKey, logPrefix, openKey, tileKey, withheldKey } from '../storage/keys.ts';
 import { prefixRange, type Row } from '../storage/store.ts';
 import { type Fault, fault, type Report } from './fault.ts';
 import { after, type Reads } from './reads.ts';
@@ -27,7 +27,8 @@ export async function checkStrays(options: StraysOptions): Promise<void> {
   for (const name of [...CLASSES, undefined]) {
     const gte = name === undefined ? prefixRange(prefix, 1).lt : prefix + name;
     for await (const { key } of reads.range({ gte: from, lt: gte })) {
-      if (key === edgeKey(log)) continue;
+      // With a log, a head that waited for witnesses is deleted too.
+      if (key === edgeKey(log) || (key === withheldKey(log) && !options.deleted)) continue;
       report(fault('row', 'stray', { log, key, stored: 'a row of no known kind' }));
     }
     if (name !== undefined) from = prefixRange(gte, 1).lt;
