@@ -3,7 +3,7 @@
 import type { Appended } from '../../server/append.ts';
 import type { Clock } from '../../server/clock.ts';
 import type { Log } from '../../server/log.ts';
-import type { LogServer, LogServerOptions } from '../../server/log-server.ts';
+import type { LogServer, LogServerOptions, Observer } from '../../server/log-server.ts';
 import { createLogServer, openLogServer } from '../../server/start.ts';
 import type { DerivedStore } from '../../server/storage/derived.ts';
 import { MemoryDerivedStore } from '../../server/storage/derived-memory.ts';
@@ -35,16 +35,19 @@ export interface Run {
   readonly main: Log;
 }
 
-type Options = Partial<Omit<LogServerOptions, 'onFatal' | 'observer' | 'clock'>>;
+type Options = Partial<Omit<LogServerOptions, 'onFatal' | 'observer' | 'clock'>> & Pick<Observer, 'onWitness'>;
 
-function options(extra: Options, clock: Clock): { all: LogServerOptions; fatal: unknown[]; damage: string[] } {
+function options({ onWitness, ...extra }: Options, clock: Clock): { all: LogServerOptions; fatal: unknown[]; damage: string[] } {
   const fatal: unknown[] = [];
   const damage: string[] = [];
   const all = {
     originBase: 'example.com',
     ...extra,
     clock,
-    observer: { onDamage: (message: string) => void damage.push(message) },
+    observer: {
+      onDamage: (message: string) => void damage.push(message),
+      ...(onWitness === undefined ? {} : { onWitness }),
+    },
     onFatal: (error: unknown) => void fatal.push(error),
   };
   return { all, fatal, damage };
