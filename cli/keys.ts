@@ -1,9 +1,13 @@
-/** `indelible keys`: list, create and revoke API keys. */
+/** `indelible keys`: list, create and revoke API keys; rotate the signing key of a log. */
 import { Command, Option } from 'commander';
 import type { KeyInfo, Scope } from '../client/admin-client.ts';
 import { formatMicros } from '../proofs/time.ts';
 import { openAdmin, type ServerFlags, withServerOptions } from './options.ts';
 import { EXIT_CODES, note, printable, run, say, table } from './output.ts';
+
+interface RotateFlags extends ServerFlags {
+  readonly end?: true;
+}
 
 interface CreateFlags extends ServerFlags {
   readonly name: string;
@@ -13,7 +17,7 @@ interface CreateFlags extends ServerFlags {
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description('list, create and revoke API keys; needs an admin key')
+    .description('list, create and revoke API keys, and rotate the signing key of a log; needs an admin key')
     .addCommand(
       withServerOptions(new Command('list').description('all keys, revoked ones too'))
         .addHelpText(
@@ -47,6 +51,26 @@ export function keysCommand(): Command {
           `${EXIT_CODES}\n\nExample:\n  $ indelible keys revoke 0123456789abcdef --url http://127.0.0.1:8080`,
         )
         .action((id: string, flags: ServerFlags) => run(flags.json === true, () => revoke(id, flags))),
+    )
+    .addCommand(
+      withServerOptions(
+        new Command('rotate')
+          .description('begin to sign the heads of a log with a new key, beside the old one, until --end')
+          .argument('<LOG>')
+          .option('--end', 'the old key signs nothing more; whoever has pinned it follows by a proof (GET rotations)'),
+      )
+        .addHelpText(
+          'after',
+          `
+Before --end give the new verifier key to the witnesses, and leave clients time to see heads by both keys. A key that was stolen is not
+rotated: see docs/operations.md.
+${EXIT_CODES}
+
+Examples:
+  $ indelible keys rotate main --url http://127.0.0.1:8080
+  $ indelible keys rotate main --end --url http://127.0.0.1:8080`,
+        )
+        .action((log: string, flags: RotateFlags) => run(flags.json === true, () => rotate(log, flags))),
     )
     .addHelpText('after', '\nExample:\n  $ indelible keys list --url http://127.0.0.1:8080 --key ind_…');
 }
@@ -83,6 +107,17 @@ async function create(flags: CreateFlags): Promise<undefined> {
 async function revoke(id: string, flags: ServerFlags): Promise<undefined> {
   const key = await openAdmin(flags).revokeKey(id);
   say(flags.json === true ? JSON.stringify(keyMembers(key)) : `revoked ${printable(key.id)} (${printable(key.name)})`);
+  return undefined;
+}
+
+async function rotate(name: string, flags: RotateFlags): Promise<undefined> {
+  const admin = openAdmin(flags);
+  const log = flags.end === true ? await admin.endRotation(name) : await admin.rotateKey(name);
+  const { verifierKey, verifierKeys } = log;
+  if (flags.json === true)
+    say(JSON.stringify({ log: name, verifier_key: verifierKey, verifier_keys: verifierKeys }));
+  else if (flags.end === true) say(`${name} is signed by ${printable(verifierKey)} alone`);
+  else say(`${name} is signed by both:\n${verifierKeys.map(printable).join('\n')}`);
   return undefined;
 }
 

@@ -95,6 +95,18 @@ export class AdminClient {
     return parseLogInfo(readObject(await this.#transport.request(request), 'the answer'));
   }
 
+  /** Begins a rotation of the log's key: from the next head on, both keys sign. */
+  async rotateKey(name: string, { signal }: Signal = {}): Promise<LogInfo> {
+    const request = { method: 'POST', path: `${logPath(name)}/rotation`, signal } as const;
+    return parseLogInfo(readObject(await this.#transport.request(request), 'the answer'));
+  }
+
+  /** Ends it: the new key alone signs. */
+  async endRotation(name: string, { signal }: Signal = {}): Promise<LogInfo> {
+    const request = { method: 'DELETE', path: `${logPath(name)}/rotation`, signal } as const;
+    return parseLogInfo(readObject(await this.#transport.request(request), 'the answer'));
+  }
+
   /** For ever: only a frozen log can be deleted, and its name is never used again. */
   async deleteLog(name: string, { signal }: Signal = {}): Promise<LogInfo> {
     const request = { method: 'DELETE', path: logPath(name), signal } as const;

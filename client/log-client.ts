@@ -3,7 +3,7 @@
  * every checkpoint is compared with the newest one it remembers. What a method returns has been checked as its comment says.
  */
 import type { Checkpoint, TreeHead } from '../proofs/checkpoint.ts';
-import { ProofError } from '../proofs/error.ts';
+import { NoteError, ProofError } from '../proofs/error.ts';
 import { verifyInclusion } from '../proofs/inclusion.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseHeader } from '../proofs/leaf.ts';
@@ -22,6 +22,7 @@ import {
   rebuild,
 } from './check-reply.ts';
 import { ClientError } from './error.ts';
+import { parseRotationsReply, provenSuccessor } from './follow-rotation.ts';
 import { readObject } from './json.ts';
 import { checkHead, knownHead, proveConsistent } from './known-head.ts';
 import { type HeadMemory, inMemoryHeads } from './memory.ts';
@@ -153,6 +154,46 @@ export class LogClient {
     return key;
   }
 
+  /**
+   * Moves the pin along the log's rotations of its key, each proven from the key before: a statement by both keys, in an entry of the server
+   * itself, under a head by the pinned key that goes together with the remembered one. Returns the key that is pinned now. With `ended` only as
+   * far as the server says that the old key has stopped signing. Throws ClientError, NoteError, ProofError; the pin is where it was then.
+   */
+  async followRotations({ ended = true, signal }: Signal & { readonly ended?: boolean } = {}): Promise<VerifierKey> {
+    let key = await this.verifierKey({ signal });
+    const policy = this.#policy;
+    for (const rotation of parseRotationsReply(await this.#answer('rotations', signal))) {
+      if (rotation.oldKey !== key.text || (ended && !rotation.ended)) continue;
+      const recorder = await this.#memory.readPin(this.url.replace(/[^/]*$/, '_system'));
+      const next = provenSuccessor({ key, policy }, rotation, recorder === undefined ? undefined : parseVerifierKey(recorder));
+      const head = openSigned(rotation.proven?.head ?? '', key, policy);
+      await this.#check(head, key, signal);
+      // What was remembered under the old key holds under the new one: both have signed this head.
+      const known = await this.#memory.read(next.name, next.keyId);
+      if (known === undefined) await this.#memory.write(next.name, next.keyId, head.note, undefined);
+      await this.#memory.writePin(this.url, next.text);
+      this.#key = next;
+      key = next;
+    }
+    return key;
+  }
+
+  /** Does something with the pinned key; where the answer is by nobody known, the log may have a new one, and it is done again with that. */
+  async #following<T>(signal: AbortSignal | undefined, work: (key: VerifierKey) => Promise<T>): Promise<T> {
+    const key = await this.verifierKey({ signal });
+    try {
+      return await work(key);
+    } catch (error) {
+      if (!(error instanceof NoteError && error.code === 'unknown_signer')) throw error;
+      const next = await this.followRotations({ signal }).catch((cause: unknown) => {
+        // A log that tells of no rotation has only answered with a wrong signature.
+        throw cause instanceof ClientError ? error : cause;
+      });
+      if (next.text === key.text) throw error;
+      return await work(next);
+    }
+  }
+
   async #statedKey(signal: AbortSignal | undefined): Promise<string> {
     const info = await this.info({ signal });
     if (parseVerifierKey(info.verifierKey).name !== info.origin)
@@ -201,10 +242,14 @@ export class LogClient {
     if (reply.head === undefined) return { ack: reply.ack, entries };
     // A durable entry is not lost because its head lacks cosignatures: the level says what was verified.
     const witnessed = reply.ack === 'witnessed' && this.#policy !== undefined;
-    const checkpoint = openHead(reply.head, key, witnessed ? this.#policy : undefined);
+    const { head } = reply;
+    const { checkpoint, signedBy } = await this.#following(signal, async (signedBy) => ({
+      checkpoint: openHead(head, signedBy, witnessed ? this.#policy : undefined),
+      signedBy,
+    }));
     for (const { leafHash, leafIndex, proof = [] } of entries)
       verifyInclusion({ leafHash, leafIndex, treeSize: checkpoint.treeSize, rootHash: checkpoint.rootHash, proof });
-    await this.#check(checkpoint, key, signal);
+    await this.#check(checkpoint, signedBy, signal);
     return { ack: witnessed ? 'witnessed' : 'signed', entries, checkpoint };
   }
 
@@ -237,11 +282,13 @@ export class LogClient {
         );
       throw error;
     });
-    const proven = openEventReply(reply, key, this.#policy);
-    if (proven.leafIndex !== leafIndex)
-      throw new ClientError('bad_reply', `leaf index ${leafIndex} was asked for, the answer is ${proven.leafIndex}`);
-    await this.#check(proven.checkpoint, key, signal);
-    return proven;
+    return await this.#following(signal, async (signedBy) => {
+      const proven = openEventReply(reply, signedBy, this.#policy);
+      if (proven.leafIndex !== leafIndex)
+        throw new ClientError('bad_reply', `leaf index ${leafIndex} was asked for, the answer is ${proven.leafIndex}`);
+      await this.#check(proven.checkpoint, signedBy, signal);
+      return proven;
+    });
   }
 
   /**
@@ -321,7 +368,6 @@ export class LogClient {
     leaf: { readonly leafIndex: number } | { readonly leafHash: Uint8Array },
     { treeSize, signal }: Signal & { readonly treeSize?: number | undefined } = {},
   ): Promise<ProvenInclusion> {
-    const key = await this.verifierKey({ signal });
     const asked = 'leafIndex' in leaf ? { index: leaf.leafIndex } : { leaf_hash: toBase64(leaf.leafHash) };
     const query = { ...asked, tree_size: treeSize };
     const reply = parseInclusionReply(await this.#transport.request({ path: 'proofs/inclusion', query, signal }));
@@ -331,7 +377,7 @@ export class LogClient {
     if (isOther || (treeSize !== undefined && reply.treeSize !== treeSize))
       throw new ClientError('bad_reply', 'the inclusion proof is for another leaf or tree size');
     verifyInclusion({ leafHash, leafIndex, treeSize: reply.treeSize, rootHash, proof });
-    await this.#checkRoot(reply, reply.checkpoint, key, signal);
+    await this.#checkRoot(reply, reply.checkpoint, signal);
     return { leafIndex, leafHash, treeSize: reply.treeSize, rootHash, proof };
   }
 
@@ -339,17 +385,18 @@ export class LogClient {
   async #checkRoot(
     head: TreeHead,
     note: string | undefined,
-    key: VerifierKey,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     if (note === undefined) {
       await this.consistency(head, await this.checkpoint({ signal }), { signal });
       return;
     }
-    const checkpoint = openHead({ treeSize: head.treeSize, checkpoint: note }, key, this.#policy);
-    if (!equalBytes(checkpoint.rootHash, head.rootHash))
-      throw new ClientError('bad_reply', 'the root hash is not that of the checkpoint');
-    await this.#check(checkpoint, key, signal);
+    await this.#following(signal, async (key) => {
+      const checkpoint = openHead({ treeSize: head.treeSize, checkpoint: note }, key, this.#policy);
+      if (!equalBytes(checkpoint.rootHash, head.rootHash))
+        throw new ClientError('bad_reply', 'the root hash is not that of the checkpoint');
+      await this.#check(checkpoint, key, signal);
+    });
   }
 
   /**
@@ -368,11 +415,12 @@ export class LogClient {
 
   /** Whatever is remembered before the newest head is asked for, that head must not be below it. */
   async #newest(signal: AbortSignal | undefined, take: (key: VerifierKey) => Promise<Checkpoint>): Promise<Advance> {
-    const key = await this.verifierKey({ signal });
-    const from = await knownHead(this.#memory, key);
-    const to = await take(key);
-    await this.#check(to, key, signal, from?.treeSize);
-    return { from, to };
+    return await this.#following(signal, async (key) => {
+      const from = await knownHead(this.#memory, key);
+      const to = await take(key);
+      await this.#check(to, key, signal, from?.treeSize);
+      return { from, to };
+    });
   }
 
   async #check(

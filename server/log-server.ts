@@ -28,6 +28,7 @@ import {
   type Published,
   SYSTEM_LOG,
 } from './log.ts';
+import { endRotation, rotateKey } from './key-rotation.ts';
 import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
 import { PUBLISHER_INTERVALS, Publisher, type PublisherIntervals } from './publisher.ts';
 import { Scrub, type ScrubOptions } from './scrub.ts';
@@ -272,7 +273,7 @@ export class LogServer {
   /** Signed heads of a log from a size on, one a size, oldest first. Throws ServerError `damaged`. */
   async heads(log: Log, from: number, limit: number): Promise<Published[]> {
     try {
-      return await listHeads(this.store, log.name, log.signer.verifierKey, from, limit);
+      return await listHeads(this.store, log.name, log.verifierKeys, from, limit);
     } catch (error) {
       if (error instanceof ServerError && error.code === 'damaged') this.#observer.onDamage?.(error.message);
       throw error;
@@ -316,6 +317,18 @@ export class LogServer {
   /** Freezes a log, for ever; its last head is signed by the schedule. Throws ServerError `forbidden`, `log_deleted`. */
   freezeLog(log: Log, by: string): Promise<void> {
     return this.#change(by, (change) => freezeLog(change, log));
+  }
+
+  /** Begins a rotation: from the next head on a new key signs beside the old one. Throws ServerError `log_frozen`, `log_deleted`, `rotation_running`, `clock_unsafe`. */
+  async rotateKey(log: Log, by: string): Promise<void> {
+    await this.#change(by, (change) => rotateKey(change, log));
+    this.publisher.notify();
+  }
+
+  /** Ends a rotation: the old key signs nothing more. Throws ServerError `no_rotation`, `rotation_not_signed`, `log_deleted`. */
+  async endRotation(log: Log, by: string): Promise<void> {
+    await this.#change(by, (change) => endRotation(change, log, (name) => this.#logs.get(name)));
+    this.publisher.notify();
   }
 
   /** Deletes a frozen log but for its tombstone. Throws ServerError `forbidden`, `log_not_frozen`, `log_deleted`. */
@@ -420,6 +433,7 @@ export class LogServer {
       origin,
       verifierKey: signer.verifierKey.text,
       signEpoch: 0,
+      rotations: [],
       createdAt: formatMicros(now),
       publicReads,
       idPointer,
@@ -429,7 +443,8 @@ export class LogServer {
     };
     const head = { treeSize: 0, rootHash: emptyRoot() };
     const published = { ...head, checkpoint: signCheckpoint({ origin, ...head }, signer), time };
-    const log = new Log(definition, { signer, idDigest: this.#keys.idDigest(origin) }, emptyState(time), published);
+    const secrets = { signerOf: this.#keys.signer, idDigest: this.#keys.idDigest(origin) };
+    const log = new Log(definition, secrets, emptyState(time), published);
     transaction.create(log);
     transaction.put(logDefinitionKey(name), encodeDefinition(definition));
     transaction.put(headKey(name, 0), encodeHeadRow(published));

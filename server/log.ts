@@ -1,7 +1,8 @@
 /** One log of the server: its definition, its keys, its committed state and its published head. */
-import type { NoteSigner } from '../proofs/key.ts';
+import type { NoteSigner, VerifierKey } from '../proofs/key.ts';
 import { emptyRoot, type TreeHash } from '../tree/hash.ts';
 import { ServerError } from './errors.ts';
+import { type KeyRotation, type LogKeys, logKeys } from './log-keys.ts';
 import type { LogState } from './log-state.ts';
 import { encodeChecked, parseChecked } from './storage/checked-json.ts';
 
@@ -10,7 +11,7 @@ export type LogKind = 'events' | 'raw';
 /** A frozen log takes no entries any more and has its last head; of a deleted one only a tombstone is left. Neither comes back. */
 export type LogStatus = 'active' | 'frozen' | 'deleted';
 
-/** What is fixed at a log's creation, but for settings and status. Stored as JSON; unknown members are ignored. */
+/** What is fixed at a log's creation, but for settings, keys and status. Stored as JSON; unknown members are ignored. */
 export interface LogDefinition {
   readonly name: string;
   readonly kind: LogKind;
@@ -18,6 +19,8 @@ export interface LogDefinition {
   readonly verifierKey: string;
   /** Epoch of the signing key (DESIGN §2, Secrets). */
   readonly signEpoch: number;
+  /** The keys that followed the first, oldest first. Of the last, the overlap may still go on. */
+  readonly rotations: readonly KeyRotation[];
   readonly createdAt: string;
   readonly publicReads: boolean;
   /** JSON pointer to the event's id that appends use by default, or null. */
@@ -57,7 +60,7 @@ export function checkLogName(name: string): void {
 
 export function encodeDefinition(definition: LogDefinition): Uint8Array {
   const { name, kind, origin, verifierKey, signEpoch, createdAt, publicReads, idPointer } = definition;
-  const { status, frozenAt, deletedAt } = definition;
+  const { status, frozenAt, deletedAt, rotations } = definition;
   return encodeChecked({
     name,
     kind,
@@ -70,7 +73,51 @@ export function encodeDefinition(definition: LogDefinition): Uint8Array {
     status,
     frozen_at: frozenAt,
     deleted_at: deletedAt,
+    // Left out where there are none, as in the rows of the first versions.
+    ...(rotations.length === 0 ? {} : { rotations: rotations.map(rotationRow) }),
   });
+}
+
+function rotationRow(rotation: KeyRotation): Record<string, unknown> {
+  const { epoch, verifierKey, treeSize, statement, recordedIn, leafIndex, startedAt, endedAt, head } = rotation;
+  return {
+    epoch,
+    verifier_key: verifierKey,
+    tree_size: treeSize,
+    statement,
+    recorded_in: recordedIn,
+    leaf_index: leafIndex,
+    started_at: startedAt,
+    ended_at: endedAt,
+    head,
+  };
+}
+
+function parseRotationRow(value: unknown): KeyRotation {
+  const row = value as Readonly<Record<string, unknown>> | null;
+  const number = (key: string): number => {
+    const n = row?.[key];
+    if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 0)
+      throw new RangeError(`member ${key} of a rotation is no number`);
+    return n;
+  };
+  const text = (key: string): string => {
+    const found = row?.[key];
+    if (typeof found !== 'string') throw new RangeError(`member ${key} of a rotation is missing`);
+    return found;
+  };
+  const optional = (key: string): string | null => (row?.[key] === null ? null : text(key));
+  return {
+    epoch: number('epoch'),
+    verifierKey: text('verifier_key'),
+    treeSize: number('tree_size'),
+    statement: text('statement'),
+    recordedIn: text('recorded_in'),
+    leafIndex: number('leaf_index'),
+    startedAt: text('started_at'),
+    endedAt: optional('ended_at'),
+    head: optional('head'),
+  };
 }
 
 /** Reads a definition row. Throws ServerError `damaged`. */
@@ -91,6 +138,8 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
     const { sign_epoch: signEpoch, public_reads: publicReads } = row;
     if (typeof signEpoch !== 'number' || !Number.isSafeInteger(signEpoch) || signEpoch < 0)
       throw new RangeError('member sign_epoch is no epoch');
+    const rotations = row['rotations'] ?? [];
+    if (!Array.isArray(rotations)) throw new RangeError('member rotations is no list');
     if (typeof publicReads !== 'boolean') throw new RangeError('member public_reads is neither true nor false');
     return {
       name: text('name'),
@@ -98,6 +147,7 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
       origin: text('origin'),
       verifierKey: text('verifier_key'),
       signEpoch,
+      rotations: rotations.map(parseRotationRow),
       createdAt: text('created_at'),
       publicReads,
       idPointer: row['id_pointer'] === null ? null : text('id_pointer'),
@@ -110,32 +160,71 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
   }
 }
 
-export class Log {
-  /** Only a commit replaces it. */
-  definition: LogDefinition;
-  readonly signer: NoteSigner;
+/** What of a log is derived from the master seed. */
+export interface LogSecrets {
+  readonly signerOf: (origin: string, epoch: number) => NoteSigner;
   /** Digest of an id, for the key of its row. */
   readonly idDigest: (id: string) => string;
+}
+
+export class Log {
+  #definition: LogDefinition;
+  #keys: LogKeys;
+  readonly #signerOf: LogSecrets['signerOf'];
+  readonly idDigest: LogSecrets['idDigest'];
   /** The committed state: what is durable and promised. Only the committer replaces it. */
   state: LogState;
-  /** The newest head that may be shown. Only the publisher and recovery replace it. */
+  /** The newest head that may be shown. Only publisher, cosigning and recovery replace it. */
   published: Published;
   /** A head that is signed and stored, and waits for its witnesses. Only publisher, cosigning and recovery replace it. */
   withheld: Published | undefined;
+  /** Whether a head has to be signed though the log has not grown: its keys changed. Forgotten at a restart: then the next refresh does it. */
+  resign = false;
 
+  /** Throws a RangeError where the definition names a key that the master seed does not give. */
   constructor(
     definition: LogDefinition,
-    keys: Pick<Log, 'signer' | 'idDigest'>,
+    { signerOf, idDigest }: LogSecrets,
     state: LogState,
     published: Published,
     withheld?: Published,
   ) {
-    this.definition = definition;
-    this.signer = keys.signer;
-    this.idDigest = keys.idDigest;
+    this.#definition = definition;
+    this.#signerOf = signerOf;
+    this.#keys = logKeys(definition, signerOf);
+    this.idDigest = idDigest;
     this.state = state;
     this.published = published;
     this.withheld = withheld;
+  }
+
+  get definition(): LogDefinition {
+    return this.#definition;
+  }
+
+  /** Only a commit replaces it. */
+  set definition(definition: LogDefinition) {
+    this.#keys = logKeys(definition, this.#signerOf);
+    this.#definition = definition;
+  }
+
+  get keys(): LogKeys {
+    return this.#keys;
+  }
+
+  /** The signer that `verifier_key` names. */
+  get signer(): NoteSigner {
+    return this.#keys.signer;
+  }
+
+  /** Every key that heads of this log may be signed by, the newest first. */
+  get verifierKeys(): readonly VerifierKey[] {
+    return this.#keys.all;
+  }
+
+  /** The signer of an epoch that is not in use yet. */
+  signerOf(epoch: number): NoteSigner {
+    return this.#signerOf(this.#definition.origin, epoch);
   }
 
   get name(): string {

@@ -8,14 +8,34 @@ import { SIGNATURE_SIZE } from '../proofs/ed25519.ts';
 import { type VerifierKey, type Verify, verifyByCore } from '../proofs/key.ts';
 import { type TimedTreeHead, verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
 
-/** The head of a checkpoint that the key has signed. Throws what `openCheckpoint` throws. */
-export function openOwnCheckpoint(note: string, key: VerifierKey): TreeHead {
-  return openCheckpoint(note, key, verifyByOpenssl);
+/** The head of a checkpoint that one of the log's keys has signed. Throws what `openCheckpoint` throws. */
+export function openOwnCheckpoint(note: string, keys: readonly VerifierKey[]): TreeHead {
+  return byOneOf(keys, (key) => openCheckpoint(note, key, verifyByOpenssl));
 }
 
-/** Throws what `verifyTreeHeadSignature` throws. */
-export function checkTreeHeadSignature(signature: Uint8Array, head: TimedTreeHead, key: VerifierKey): void {
-  verifyTreeHeadSignature(signature, head, key, verifyByOpenssl);
+/** Throws what `verifyTreeHeadSignature` throws for the newest of the keys, unless another one has signed it. */
+export function checkTreeHeadSignature(
+  signature: Uint8Array,
+  head: TimedTreeHead,
+  keys: readonly VerifierKey[],
+): void {
+  byOneOf(keys, (key) => verifyTreeHeadSignature(signature, head, key, verifyByOpenssl));
+}
+
+/** What the first key gives that does not throw; else what the first of all has thrown. */
+function byOneOf<T>([first, ...others]: readonly VerifierKey[], open: (key: VerifierKey) => T): T {
+  try {
+    return open(first as VerifierKey);
+  } catch (error) {
+    for (const key of others) {
+      try {
+        return open(key);
+      } catch {
+        // The next one may have signed it.
+      }
+    }
+    throw error;
+  }
 }
 
 const keys = new WeakMap<VerifierKey, KeyObject>();

@@ -6,12 +6,12 @@
  * that was made but not stored is never shown, and the next start signs the same bytes again. Where a log has witnesses, the head is
  * stored and withheld, and cosigning/ shows it.
  */
-import { signCheckpoint } from '../proofs/checkpoint.ts';
 import { equalBytes } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';
 import type { Clock, EntryClock } from './clock.ts';
 import { ServerError } from './errors.ts';
 import type { Log, Published } from './log.ts';
+import { signHead } from './log-keys.ts';
 import { verifyGrowth } from './log-state.ts';
 import type { Sequencer } from './sequencer.ts';
 import { withheldKey } from './storage/keys.ts';
@@ -186,7 +186,7 @@ export class Publisher {
     if (withheld !== undefined || this.#options.witnessing?.maySign(log) === false) return false;
     // The last head of a frozen log is its last: a later signature would say nothing new.
     const stale = definition.status === 'active' && now / 1000 - published.time >= this.#intervals.refresh;
-    return stale || state.treeSize > published.treeSize;
+    return stale || log.resign || state.treeSize > published.treeSize;
   }
 
   #wakeWaiters(): void {
@@ -221,7 +221,9 @@ export class Publisher {
     }
     this.#verified.set(log, { treeSize, frontier });
     const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
-    const checkpoint = signCheckpoint({ origin: log.definition.origin, treeSize, rootHash }, log.signer);
+    // Keys that change while this head is stored concern the next one.
+    log.resign = false;
+    const checkpoint = signHead({ origin: log.definition.origin, treeSize, rootHash }, log.keys);
     return { log, head: { treeSize, rootHash, checkpoint, time } };
   }
 

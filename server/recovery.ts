@@ -2,12 +2,13 @@
  * Recovery: what a start reads and checks before anything is accepted, signed or shown.
  *
  *   commit records: a whole chain of the store's own → start rules against the guard
- *   → every log: right edge re-hashed, newest head checked under its key, growth since that head re-read leaf by leaf
+ *   → every log: right edge re-hashed, newest head checked under its keys, growth since that head re-read leaf by leaf
  *   → S over all logs against the last record → a tail of one commit adopted: only now is it promised
  *
  * Throws ExitError 78 for everything that is not as it was promised. There is no repair.
  */
 import { ProofError } from '../proofs/error.ts';
+import type { VerifierKey } from '../proofs/key.ts';
 import { parseEventLeaf } from '../proofs/leaf.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';
@@ -18,7 +19,8 @@ import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
 import { readWithheld } from './cosigning/withheld.ts';
 import { readHead } from './heads.ts';
-import { Log, type LogDefinition, type Published, parseDefinition } from './log.ts';
+import { Log, type LogDefinition, type LogSecrets, type Published, parseDefinition } from './log.ts';
+import { logKeys } from './log-keys.ts';
 import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
@@ -164,22 +166,16 @@ function checkSum(last: CommitRecord, logs: readonly Log[]): LogSum {
  * and tile written since. What comes from a damaged disk ends here, not in a signature.
  */
 async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): Promise<Log> {
-  const { name, origin, signEpoch, verifierKey } = definition;
-  const signer = keys.signer(origin, signEpoch);
-  const own = signer.verifierKey;
-  if (own.text !== verifierKey) {
-    throw refused(
-      `log ${name} was made with the key ${verifierKey}, but this master seed gives ${own.text}. Put the right keys/master back.`,
-    );
-  }
-  const idDigest = keys.idDigest(origin);
-  if (definition.status === 'deleted') return openTombstone(store, definition, { signer, idDigest });
+  const { name, origin } = definition;
+  const secrets = { signerOf: keys.signer, idDigest: keys.idDigest(origin) };
+  const own = keysOf(definition, keys);
+  if (definition.status === 'deleted') return openTombstone(store, definition, secrets, own);
   const state = await loadLogState(store, name);
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
   const published = await readHead(store, name, own, state.head);
-  const log = new Log(definition, { signer, idDigest }, state, published, await readWithheld(store, name, own));
+  const log = new Log(definition, secrets, state, published, await readWithheld(store, name, own));
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
   const nodes = coveringNodes(0, treeSize);
@@ -202,6 +198,18 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   }
   await checkLastReceivedAt(reader, log);
   return log;
+}
+
+/** Every key that the log has signed with: those that its definition names, and the master seed gives. */
+function keysOf(definition: LogDefinition, keys: KeyRing): readonly VerifierKey[] {
+  try {
+    return logKeys(definition, keys.signer).all;
+  } catch (cause) {
+    throw refused(
+      `log ${definition.name} was made with ${(cause as Error).message}. Put the right keys/master back.`,
+      cause,
+    );
+  }
 }
 
 /** The head that waits for its witnesses lies between the newest published one and the log's size, and is of the same tree. */
@@ -230,11 +238,12 @@ async function verifyWithheld(
 async function openTombstone(
   store: Store,
   definition: LogDefinition,
-  keys: Pick<Log, 'signer' | 'idDigest'>,
+  secrets: LogSecrets,
+  keys: readonly VerifierKey[],
 ): Promise<Log> {
   const { name } = definition;
   const edge = await readEdge(store, name);
-  const published = await readHead(store, name, keys.signer.verifierKey, edge.head);
+  const published = await readHead(store, name, keys, edge.head);
   const { treeSize, rootHash } = published;
   if (
     treeSize !== edge.treeSize ||
@@ -243,7 +252,7 @@ async function openTombstone(
   ) {
     throw new ServerError('damaged', `log ${name}: what is left of this deleted log is not what was signed last`);
   }
-  return new Log(definition, keys, { ...edge, partials: [], open: [] }, published);
+  return new Log(definition, secrets, { ...edge, partials: [], open: [] }, published);
 }
 
 /** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. Leaves of raw logs state none. */

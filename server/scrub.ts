@@ -136,7 +136,7 @@ export class Scrub {
     const total = all.reduce((sum, { state }) => sum + state.treeSize, 0);
     let before = 0;
     for (const log of all) {
-      const { state, definition, signer } = log;
+      const { state, definition, verifierKeys } = log;
       // A log that is deleted meanwhile loses its rows under the walk.
       const reportLog: Report = (found) => {
         if (log.definition.status !== 'deleted' || definition.status === 'deleted') report(found);
@@ -145,7 +145,7 @@ export class Scrub {
       await checkLog({
         definition,
         state,
-        verifierKey: signer.verifierKey,
+        verifierKeys,
         idDigest: keys.idDigest(definition.origin),
         sourceOf: (id) => apiKeys.get(id)?.name,
         reads,

@@ -1,4 +1,4 @@
-/** Checks the signed heads of a log: each opens under the log's key, stands under its size, and signs the root that was derived. */
+/** Checks the signed heads of a log: each opens under one of the log's keys, stands under its size, and signs the root that was derived. */
 import type { TreeHead } from '../../proofs/checkpoint.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
 import { equalBytes, toHex } from '../../tree/bytes.ts';
@@ -16,7 +16,7 @@ const SIGNATURE_WORK = 8192;
 
 export interface HeadsOptions {
   readonly log: string;
-  readonly key: VerifierKey;
+  readonly keys: readonly VerifierKey[];
   readonly treeSize: number;
   readonly reads: Reads;
   readonly report: Report;
@@ -40,7 +40,7 @@ export interface HeadsCheck {
 
 export async function makeHeadsCheck({
   log,
-  key,
+  keys,
   treeSize,
   reads,
   report,
@@ -94,12 +94,12 @@ export async function makeHeadsCheck({
     const { key: rowKey } = row;
     try {
       const { checkpoint, time, signature } = parseHeadRow(row.value);
-      const head = openOwnCheckpoint(checkpoint, key);
+      const head = openOwnCheckpoint(checkpoint, keys);
       if (head.treeSize !== place.treeSize)
         throw new RangeError(`a checkpoint of size ${head.treeSize} under the key of another`);
       if (place.time !== undefined && place.time !== time)
         throw new RangeError(`the time ${time} under the key of another`);
-      if (signature !== undefined) checkTreeHeadSignature(signature, { ...head, timestamp: time }, key);
+      if (signature !== undefined) checkTreeHeadSignature(signature, { ...head, timestamp: time }, keys);
       newest = { treeSize: head.treeSize, time };
       return { treeSize: head.treeSize, rootHash: head.rootHash, row };
     } catch (error) {

@@ -23,7 +23,8 @@ import { makeWithheldCheck } from './withheld.ts';
 
 export interface LogCheckOptions {
   readonly definition: LogDefinition;
-  readonly verifierKey: VerifierKey;
+  /** Every key that the log has signed with. */
+  readonly verifierKeys: readonly VerifierKey[];
   readonly idDigest: ((id: string) => string) | undefined;
   readonly sourceOf: IdsOptions['sourceOf'];
   readonly reads: Reads;
@@ -38,7 +39,7 @@ export interface LogCheckOptions {
 
 /** Checks a log. Returns the head that was derived, `undefined` where none could be. */
 export async function checkLog(options: LogCheckOptions): Promise<LogHead | undefined> {
-  const { definition, verifierKey: key, reads, report, state, onEntries } = options;
+  const { definition, verifierKeys: keys, reads, report, state, onEntries } = options;
   const { name: log, origin, kind } = definition;
   const growing = state !== undefined;
   const edge = state ?? (await readEdge(log, reads, report));
@@ -50,7 +51,7 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
   };
   const deleted = definition.status === 'deleted';
   const common = { log, treeSize, reads, report: noted, growing, deleted };
-  if (deleted) return await checkTombstone(common, key, edge);
+  if (deleted) return await checkTombstone(common, keys, edge);
 
   // An edge that does not hold together is no witness.
   const isWhole = edge !== undefined && equalBytes(frontierRoot(edge.frontier), edge.rootHash);
@@ -70,8 +71,8 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
     },
     openLeaves: state && openLeaves(state, 0, state.treeSize),
   });
-  const heads = await makeHeadsCheck({ ...common, key });
-  const withheld = await makeWithheldCheck({ ...common, key });
+  const heads = await makeHeadsCheck({ ...common, keys });
+  const withheld = await makeWithheldCheck({ ...common, keys });
   const idsOptions: IdsOptions = { ...common, idDigest: options.idDigest, sourceOf: options.sourceOf };
   const ids = makeIdsCheck(idsOptions);
   const events = makeEventsCheck({ ...common, origin, onEntries: ids.entries });
@@ -149,11 +150,11 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
 /** Of a deleted log edge and heads stay: the edge hashes to its root, and the last head signs that. */
 async function checkTombstone(
   common: Parameters<typeof checkStrays>[0],
-  key: VerifierKey,
+  keys: readonly VerifierKey[],
   edge: Edge | undefined,
 ): Promise<LogHead | undefined> {
   const { log, treeSize, report } = common;
-  const heads = await makeHeadsCheck({ ...common, key });
+  const heads = await makeHeadsCheck({ ...common, keys });
   while (heads.next() <= treeSize) await heads.compare(heads.next() === treeSize ? edge?.frontier : undefined);
   await heads.finish(edge?.head);
   await checkStrays(common);

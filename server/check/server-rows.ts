@@ -3,6 +3,7 @@ import { parseVerifierKey, type VerifierKey } from '../../proofs/key.ts';
 import { equalBytes, fromUtf8, toHex } from '../../tree/bytes.ts';
 import { type ApiKey, parseApiKey } from '../access.ts';
 import { type LogDefinition, parseDefinition } from '../log.ts';
+import { logKeys } from '../log-keys.ts';
 import type { KeyRing } from '../secrets.ts';
 import {
   type CommitRecord,
@@ -35,10 +36,11 @@ export interface ServerRowsOptions {
   readonly keys: KeyRing | undefined;
 }
 
-/** A log as its definition says, with the key that its heads are checked with. */
+/** A log as its definition says, with the keys that its heads are checked with. */
 export interface DefinedLog {
   readonly definition: LogDefinition;
-  readonly verifierKey: VerifierKey;
+  /** Every key that the log has signed with. */
+  readonly verifierKeys: readonly VerifierKey[];
 }
 
 export interface Commits {
@@ -119,7 +121,7 @@ export async function checkDefinitions({ reads, report, keys }: ServerRowsOption
   for await (const row of rowsUnder(reads, LOG_DEFINITION_PREFIX)) {
     const definition = parsed(row, 'log definition', parseDefinition, report);
     if (definition === undefined) continue;
-    const { name, origin, signEpoch, verifierKey: stated } = definition;
+    const { name, origin, verifierKey: stated, rotations } = definition;
     const { key } = row;
     const tell = (problem: Problem, stored: string, derived: string | null): void =>
       report(fault('log definition', problem, { log: name, key, stored, derived }));
@@ -127,19 +129,25 @@ export async function checkDefinitions({ reads, report, keys }: ServerRowsOption
       tell('differs', `the definition of ${name}`, `that of ${key.slice(LOG_DEFINITION_PREFIX.length)}`);
       continue;
     }
-    let own: VerifierKey | undefined;
     try {
-      own = keys?.signer(origin, signEpoch).verifierKey;
-      const verifierKey = parseVerifierKey(stated);
-      if (own !== undefined && own.text !== stated) tell('differs', `verifier key ${stated}`, own.text);
-      else if (verifierKey.name !== origin) tell('differs', `verifier key of ${verifierKey.name}`, `one of ${origin}`);
-      logs.push({ definition, verifierKey: own ?? verifierKey });
+      const verifierKeys =
+        keys === undefined
+          ? [stated, ...rotations.map(({ verifierKey }) => verifierKey)].map(parseVerifierKey)
+          : logKeys(definition, keys.signer).all;
+      const other = verifierKeys.find((verifierKey) => verifierKey.name !== origin);
+      if (other !== undefined) tell('differs', `verifier key of ${other.name}`, `one of ${origin}`);
+      logs.push({ definition, verifierKeys });
     } catch (error) {
-      tell('malformed', (error as Error).message, null);
-      if (own !== undefined) logs.push({ definition, verifierKey: own });
+      tell(keys === undefined ? 'malformed' : 'differs', (error as Error).message, null);
+      if (keys !== undefined) logs.push({ definition, verifierKeys: derivedKeys(definition, keys) });
     }
   }
   return logs;
+}
+
+/** What the keys of all epochs that a definition counts would be, whatever texts it states. */
+function derivedKeys({ origin, rotations }: LogDefinition, keys: KeyRing): VerifierKey[] {
+  return [...rotations.map(({ epoch }) => epoch).reverse(), 0].map((epoch) => keys.signer(origin, epoch).verifierKey);
 }
 
 /** Checks the API keys. Returns them by id; `null` for those whose rows are damaged. */

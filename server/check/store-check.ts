@@ -52,11 +52,11 @@ export async function checkStore(options: StoreCheckOptions): Promise<StoreCheck
   const total = await entriesOf(options.store, logs);
   let before = 0;
   const heads: LogHead[] = [];
-  for (const { definition, verifierKey } of logs) {
+  for (const { definition, verifierKeys } of logs) {
     let done = 0;
     const head = await checkLog({
       definition,
-      verifierKey,
+      verifierKeys,
       idDigest: keys?.idDigest(definition.origin),
       sourceOf: (id) => {
         const key = apiKeys.get(id);

@@ -1,4 +1,4 @@
-/** Checks the head that a log withholds until its witnesses have signed, if there is one: it opens under the log's key, and signs the root that was derived. */
+/** Checks the head that a log withholds until its witnesses have signed, if there is one: it opens under one of the log's keys, and signs the root that was derived. */
 import type { VerifierKey } from '../../proofs/key.ts';
 import { equalBytes, toHex } from '../../tree/bytes.ts';
 import { frontierRoot } from '../../tree/frontier.ts';
@@ -17,20 +17,20 @@ export interface WithheldCheck {
 
 export async function makeWithheldCheck(options: {
   readonly log: string;
-  readonly key: VerifierKey;
+  readonly keys: readonly VerifierKey[];
   readonly treeSize: number;
   readonly reads: Reads;
   readonly report: Report;
   readonly growing: boolean;
 }): Promise<WithheldCheck> {
-  const { log, key: verifierKey, treeSize, reads, report, growing } = options;
+  const { log, keys, treeSize, reads, report, growing } = options;
   const key = withheldKey(log);
   const row = await reads.get(key);
   let next = Number.POSITIVE_INFINITY;
   let rootHash: TreeHash | undefined;
   if (row instanceof Uint8Array) {
     try {
-      const head = parseWithheld(row, verifierKey);
+      const head = parseWithheld(row, keys);
       if (head.treeSize <= treeSize) ({ treeSize: next, rootHash } = head);
       else if (!growing)
         report(

@@ -3,12 +3,12 @@
  * signed head, it says that the store was rolled back, or that somebody else signs with the key; with another root hash at
  * its size, that there are two trees. Either ends all signing.
  */
-import type { Checkpoint } from '../../proofs/checkpoint.ts';
 import { equalBytes } from '../../tree/bytes.ts';
 import type { TreeHash } from '../../tree/hash.ts';
 import type { Log, Published } from '../log.ts';
 import { rootAt } from '../prover.ts';
 import type { TreeReader } from '../tree-reader.ts';
+import type { HeldCheckpoint } from './conversation.ts';
 
 export interface Contradiction {
   readonly kind: 'rollback' | 'split_view';
@@ -16,7 +16,7 @@ export interface Contradiction {
   readonly witness: string;
   /** Our newest signed head. */
   readonly own: Published;
-  readonly held: Checkpoint;
+  readonly held: HeldCheckpoint;
 }
 
 /** The newest head that the log has signed, shown or not. */
@@ -29,7 +29,7 @@ export async function contradictionOf(
   reader: TreeReader,
   log: Log,
   witness: string,
-  held: Checkpoint,
+  held: HeldCheckpoint,
 ): Promise<Contradiction | undefined> {
   const own = newestSigned(log);
   if (held.treeSize > own.treeSize) return { kind: 'rollback', log, witness, own, held };

@@ -3,11 +3,12 @@
  * answers: whoever is wrong, slow or gone is *silent*, with a reason.
  */
 import { type AddCheckpoint, formatAddCheckpoint, originHash, SIZE_CONTENT_TYPE } from '../../proofs/add-checkpoint.ts';
-import { type Checkpoint, openCheckpoint } from '../../proofs/checkpoint.ts';
+import type { TreeHead } from '../../proofs/checkpoint.ts';
 import { COSIGNATURE_SIZE, cosignatureTime, verifyCosignature } from '../../proofs/cosignature.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
 import { type NoteSignature, parseSignatureLines } from '../../proofs/note.ts';
 import { fromUtf8, parseDecimal, utf8 } from '../../tree/bytes.ts';
+import { openOwnCheckpoint } from '../own-signatures.ts';
 import type { AskedWitness } from './policies.ts';
 
 export interface WitnessReply {
@@ -82,30 +83,36 @@ function cosignedBy(key: VerifierKey, lines: readonly NoteSignature[], text: str
   return { kind: 'cosigned', line, time };
 }
 
+/** What a witness holds, verified under a key of the log. */
+export interface HeldCheckpoint extends TreeHead {
+  readonly note: string;
+}
+
 export type HeldAnswer =
   /** The newest checkpoint that it has cosigned, signed by the log's key. */
-  | { readonly kind: 'held'; readonly checkpoint: Checkpoint }
+  | { readonly kind: 'held'; readonly checkpoint: HeldCheckpoint }
   /** 404: it never cosigned one, or has no such path. */
   | { readonly kind: 'none' }
   | Silent;
 
-/** GET <hash of the origin>/checkpoint (SPECS §7.3). Only what the log's own key has signed is believed. */
+/** GET <hash of the origin>/checkpoint (SPECS §7.3). Only what a key of the log has signed is believed. */
 export async function askForHeld(
   witness: AskedWitness,
-  key: VerifierKey,
+  keys: readonly VerifierKey[],
   transport: WitnessTransport,
   signal: AbortSignal,
 ): Promise<HeldAnswer> {
   let reply: WitnessReply;
   try {
-    reply = await transport({ method: 'GET', url: `${witness.url}/${originHash(key.name)}/checkpoint`, signal });
+    reply = await transport({ method: 'GET', url: `${witness.url}/${originHash((keys[0] as VerifierKey).name)}/checkpoint`, signal });
   } catch (error) {
     return unreachable(error);
   }
   if (reply.status === 404) return { kind: 'none' };
   if (reply.status !== 200) return silent(`it answered ${reply.status} ${excerpt(reply.body)}`.trimEnd());
   try {
-    return { kind: 'held', checkpoint: openCheckpoint(reply.body, key) };
+    const note = fromUtf8(reply.body);
+    return { kind: 'held', checkpoint: { ...openOwnCheckpoint(note, keys), note } };
   } catch (error) {
     return silent(`the checkpoint it shows is not one of this log: ${(error as Error).message}`);
   }

@@ -143,7 +143,7 @@ export class Cosigning {
 
   #policyOf(log: Log): WitnessPolicy | undefined {
     if (!this.#policies.has(log))
-      this.#policies.set(log, policyOf(this.#options.policies, log.signer.verifierKey));
+      this.#policies.set(log, policyOf(this.#options.policies, log.verifierKeys));
     return this.#policies.get(log);
   }
 

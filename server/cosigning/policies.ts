@@ -45,10 +45,11 @@ function withUrls(policy: Policy): WitnessPolicy {
   return { ...policy, witnesses };
 }
 
-/** The policy of a log: the first that names its key, else the first that names no log at all. */
-export function policyOf(policies: readonly WitnessPolicy[], key: VerifierKey): WitnessPolicy | undefined {
+/** The policy of a log: the first that names a key of it, else the first that names no log at all. */
+export function policyOf(policies: readonly WitnessPolicy[], keys: readonly VerifierKey[]): WitnessPolicy | undefined {
+  const texts = new Set(keys.map(({ text }) => text));
   return (
-    policies.find(({ logs }) => logs.some((log) => log.key.text === key.text)) ??
+    policies.find(({ logs }) => logs.some(({ key }) => texts.has(key.text))) ??
     policies.find(({ logs }) => logs.length === 0)
   );
 }

@@ -10,20 +10,20 @@ import { withheldKey } from '../storage/keys.ts';
 import { parseHeadRow } from '../storage/rows.ts';
 import type { Store } from '../storage/store.ts';
 
-/** Reads the row, under the log's own key. That its root hash is that of the tree is for the caller. Throws ServerError `damaged`. */
-export async function readWithheld(store: Store, log: string, key: VerifierKey): Promise<Published | undefined> {
+/** Reads the row, under the log's own keys. That its root hash is that of the tree is for the caller. Throws ServerError `damaged`. */
+export async function readWithheld(store: Store, log: string, keys: readonly VerifierKey[]): Promise<Published | undefined> {
   const bytes = await store.get(withheldKey(log));
   if (bytes === undefined) return undefined;
   try {
-    return parseWithheld(bytes, key);
+    return parseWithheld(bytes, keys);
   } catch (cause) {
     throw new ServerError('damaged', `log ${log}: its withheld head is damaged: ${(cause as Error).message}`, { cause });
   }
 }
 
-/** Throws a RangeError or NoteError on what is not a head of this key. */
-export function parseWithheld(bytes: Uint8Array, key: VerifierKey): Published {
+/** Throws a RangeError or NoteError on what is not a head by one of these keys. */
+export function parseWithheld(bytes: Uint8Array, keys: readonly VerifierKey[]): Published {
   const { checkpoint, time } = parseHeadRow(bytes);
-  const { treeSize, rootHash } = openOwnCheckpoint(checkpoint, key);
+  const { treeSize, rootHash } = openOwnCheckpoint(checkpoint, keys);
   return { treeSize, rootHash, checkpoint, time };
 }

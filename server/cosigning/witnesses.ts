@@ -132,8 +132,8 @@ export class Witnesses {
 
   async #askForHeld(witness: AskedWitness, log: Log): Promise<HeldAnswer> {
     const { transport, reader, onContradiction } = this.#options;
-    const { verifierKey } = log.signer;
-    const answer = await this.#ask(witness, (signal) => askForHeld(witness, verifierKey, transport, signal));
+    const keys = log.verifierKeys;
+    const answer = await this.#ask(witness, (signal) => askForHeld(witness, keys, transport, signal));
     this.#report(answer.kind, witness, log, answer.kind === 'silent' ? answer.reason : '');
     if (answer.kind === 'held') {
       const { checkpoint } = answer;

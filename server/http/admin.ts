@@ -87,6 +87,22 @@ export async function deleteLog(call: Call): Promise<Reply> {
   return json(200, renderLog(log));
 }
 
+/** POST /admin/logs/x/rotation: from the next head on a new key signs beside the old one. */
+export async function rotateKey(call: Call): Promise<Reply> {
+  new Query(call.search, []);
+  const log = namedLog(call);
+  await call.server.rotateKey(log, by(call));
+  return json(200, renderLog(log));
+}
+
+/** DELETE /admin/logs/x/rotation: the old key signs nothing more. */
+export async function endRotation(call: Call): Promise<Reply> {
+  new Query(call.search, []);
+  const log = namedLog(call);
+  await call.server.endRotation(log, by(call));
+  return json(200, renderLog(log));
+}
+
 function namedLog({ server, params }: Call): Log {
   const log = server.log(params['name'] as string);
   if (log === undefined) throw new ServerError('not_found', 'there is no such log');

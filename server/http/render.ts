@@ -53,14 +53,15 @@ export function headTexts(head: Published): { readonly rootHash: string; readonl
   return texts;
 }
 
-export function renderLog({ definition, published }: Log): Record<string, unknown> {
+export function renderLog({ definition, published, keys }: Log): Record<string, unknown> {
   const { name, kind, origin, verifierKey, publicReads, idPointer, status, frozenAt, deletedAt } = definition;
   return {
     name,
     kind,
     origin,
     verifier_key: verifierKey,
-    verifier_keys: [verifierKey],
+    // Both of them while a rotation runs.
+    verifier_keys: keys.next === undefined ? [verifierKey] : [verifierKey, keys.next.verifierKey.text],
     tree_size: published.treeSize,
     root_hash: base64(published.rootHash),
     public_reads: publicReads,

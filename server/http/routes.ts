@@ -12,6 +12,7 @@ import * as heads from './heads.ts';
 import * as health from './health.ts';
 import * as raw from './raw.ts';
 import type { Reply } from './reply.ts';
+import { rotations } from './rotations.ts';
 import * as tiles from './tiles.ts';
 
 interface Common {
@@ -61,6 +62,7 @@ export const ROUTES: readonly Route[] = [
   { ...publicRead, path: '/logs/:log', handle: admin.showLog },
   { ...publicRead, path: '/logs/:log/tree-head', handle: heads.treeHead },
   { ...publicRead, path: '/logs/:log/tree-heads', handle: heads.treeHeads },
+  { ...publicRead, path: '/logs/:log/rotations', handle: rotations },
   { ...publicRead, path: '/logs/:log/ct/v1/get-sth', handle: ct.getSth },
   { ...publicRead, path: '/logs/:log/ct/v1/get-sth-consistency', handle: ct.getSthConsistency },
   { ...publicRead, path: '/logs/:log/ct/v1/get-proof-by-hash', handle: ct.getProofByHash },
@@ -71,6 +73,8 @@ export const ROUTES: readonly Route[] = [
   { ...adminOnly, method: 'PATCH', path: '/admin/logs/:name', handle: admin.changeSettings },
   { ...adminOnly, method: 'POST', path: '/admin/logs/:name/freeze', handle: admin.freezeLog },
   { ...adminOnly, method: 'DELETE', path: '/admin/logs/:name', handle: admin.deleteLog },
+  { ...adminOnly, method: 'POST', path: '/admin/logs/:name/rotation', handle: admin.rotateKey },
+  { ...adminOnly, method: 'DELETE', path: '/admin/logs/:name/rotation', handle: admin.endRotation },
   { ...adminOnly, method: 'GET', path: '/admin/keys', handle: admin.listKeys },
   { ...adminOnly, method: 'POST', path: '/admin/keys', handle: admin.createKey },
   { ...adminOnly, method: 'DELETE', path: '/admin/keys/:id', handle: admin.revokeKey },

@@ -1,0 +1,69 @@
+/** The keys of a log over its life: the one that `verifier_key` names, the one that follows it while both sign, and those before. */
+import { formatCheckpoint, type TreeHead } from '../proofs/checkpoint.ts';
+import { type NoteSigner, signNote } from '../proofs/note.ts';
+import type { VerifierKey } from '../proofs/key.ts';
+
+/** A rotation: a key that followed another one. Part of the log's definition. */
+export interface KeyRotation {
+  /** Epoch of the new key (DESIGN §2, Secrets). */
+  readonly epoch: number;
+  readonly verifierKey: string;
+  /** Size of the log when the statement was made. */
+  readonly treeSize: number;
+  /** The statement of key rotation, a note (proofs/rotation.ts). */
+  readonly statement: string;
+  /** The log that holds the entry of it: the log itself, or `_system` for a raw log. */
+  readonly recordedIn: string;
+  readonly leafIndex: number;
+  readonly startedAt: string;
+  /** When the old key stopped signing; null while both sign. */
+  readonly endedAt: string | null;
+  /** A checkpoint that both keys have signed, kept from the moment when the old one stopped. */
+  readonly head: string | null;
+}
+
+/** What a log signs with, and what its stored heads may be signed by. */
+export interface LogKeys {
+  /** Named by `verifier_key`. It alone signs RFC 6962 tree heads. */
+  readonly signer: NoteSigner;
+  /** Signs beside it until the overlap ends. */
+  readonly next: NoteSigner | undefined;
+  /** Every key that has ever signed a head of this log, the newest first. */
+  readonly all: readonly VerifierKey[];
+}
+
+/**
+ * The keys that a definition names. Throws a RangeError, which names the key, where the master seed gives another one.
+ */
+export function logKeys(
+  definition: {
+    readonly origin: string;
+    readonly signEpoch: number;
+    readonly verifierKey: string;
+    readonly rotations: readonly KeyRotation[];
+  },
+  signerOf: (origin: string, epoch: number) => NoteSigner,
+): LogKeys {
+  const { origin, signEpoch, verifierKey, rotations } = definition;
+  const named = (epoch: number, stated: string): NoteSigner => {
+    const signer = signerOf(origin, epoch);
+    if (signer.verifierKey.text !== stated)
+      throw new RangeError(`the key ${stated}, but this master seed gives ${signer.verifierKey.text}`);
+    return signer;
+  };
+  const later = rotations.map(({ epoch, verifierKey: stated }) => named(epoch, stated).verifierKey);
+  const last = rotations.at(-1);
+  const signer = named(signEpoch, verifierKey);
+  // The first key has no rotation that names it.
+  const first = last === undefined || signEpoch === 0 ? signer.verifierKey : signerOf(origin, 0).verifierKey;
+  return {
+    signer,
+    next: last !== undefined && last.endedAt === null ? signerOf(origin, last.epoch) : undefined,
+    all: [first, ...later].reverse(),
+  };
+}
+
+/** Signs a tree head as a checkpoint of the log: by its key, and while a rotation runs by the one that follows, in this order (CK-7). */
+export function signHead(head: TreeHead & { readonly origin: string }, { signer, next }: LogKeys): string {
+  return signNote(formatCheckpoint(head), next === undefined ? [signer] : [signer, next]);
+}
