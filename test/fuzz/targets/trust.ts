@@ -26,7 +26,8 @@ export function trustTargets(modules: Modules, log: SignedLog): Target[] {
 
 function policyTargets({ errors, policy, key, ed25519 }: Modules, log: SignedLog): Target[] {
   const witness = (byte: number): string =>
-    key.makeVerifierKey('w.example', ed25519.publicKeyOf(new Uint8Array(32).fill(byte)), key.ALGORITHM_COSIGNATURE).text;
+    key.makeVerifierKey('w.example', ed25519.publicKeyOf(new Uint8Array(32).fill(byte)), key.ALGORITHM_COSIGNATURE)
+      .text;
   const [a, b, c] = [20, 21, 22].map(witness);
   const good = [
     'quorum none\n',
@@ -55,7 +56,10 @@ function policyTargets({ errors, policy, key, ed25519 }: Modules, log: SignedLog
           expect(keys.size === named.length, 'a public key stands for two');
         }
         expect(new Set(witnesses.map(({ name }) => name)).size === witnesses.length, 'a name stands for two');
-        expect(policy.holdsQuorum(read, () => true), 'all of them are no quorum');
+        expect(
+          policy.holdsQuorum(read, () => true),
+          'all of them are no quorum',
+        );
         expect(policy.holdsQuorum(read, () => false) === (quorum === 'none'), 'none of them are a quorum');
         // More signatures never suffice where fewer do not.
         const some = new Set(witnesses.filter(() => random() < 0.5));
@@ -146,7 +150,10 @@ function requestTargets({ errors, addCheckpoint }: Modules, log: SignedLog): Tar
         expectSame(utf8(addCheckpoint.formatAddCheckpoint(read)), input);
         expect(read.proof.length <= 63 && Number.isSafeInteger(read.oldSize), 'accepted out of range');
         const origin = addCheckpoint.claimedOrigin(read);
-        expect(read.checkpoint.startsWith(`${origin}\n`) && !origin.includes('\n'), 'an origin that is not its first line');
+        expect(
+          read.checkpoint.startsWith(`${origin}\n`) && !origin.includes('\n'),
+          'an origin that is not its first line',
+        );
       },
     }),
   ];
@@ -216,7 +223,8 @@ function rotationTargets({ errors, rotation, key, checkpoint, entry, leaf }: Mod
           change.statement === statement ||
           change.head?.startsWith(claim.head.slice(0, claim.head.lastIndexOf('\n\n') + 2)) ||
           change.newHead?.startsWith(claim.newHead.slice(0, claim.newHead.lastIndexOf('\n\n') + 2)) ||
-          (change.entry !== undefined && [claim.entry.event, claim.entry.header].some((each) => Buffer.compare(each, input) === 0));
+          (change.entry !== undefined &&
+            [claim.entry.event, claim.entry.header].some((each) => Buffer.compare(each, input) === 0));
         expect(same === true, 'a pin moved for what nobody signed');
       },
     }),
