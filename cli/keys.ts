@@ -114,8 +114,7 @@ async function rotate(name: string, flags: RotateFlags): Promise<undefined> {
   const admin = openAdmin(flags);
   const log = flags.end === true ? await admin.endRotation(name) : await admin.rotateKey(name);
   const { verifierKey, verifierKeys } = log;
-  if (flags.json === true)
-    say(JSON.stringify({ log: name, verifier_key: verifierKey, verifier_keys: verifierKeys }));
+  if (flags.json === true) say(JSON.stringify({ log: name, verifier_key: verifierKey, verifier_keys: verifierKeys }));
   else if (flags.end === true) say(`${name} is signed by ${printable(verifierKey)} alone`);
   else say(`${name} is signed by both:\n${verifierKeys.map(printable).join('\n')}`);
   return undefined;

@@ -28,10 +28,12 @@ export function withLogOptions(command: Command): Command {
     command.addOption(
       new Option('--url <URL>', "the log's base URL, such as http://127.0.0.1:8080/logs/main").env('INDELIBLE_URL'),
     ),
-  ).option(
-    '--vkey <KEY>',
-    "the log's verifier key, from its operator; pinned for the URL. Without it, and without a pin, the server is asked once",
-  ).option('--policy <FILE>', 'witnesses of which a quorum must have cosigned every head (C2SP tlog-policy)');
+  )
+    .option(
+      '--vkey <KEY>',
+      "the log's verifier key, from its operator; pinned for the URL. Without it, and without a pin, the server is asked once",
+    )
+    .option('--policy <FILE>', 'witnesses of which a quorum must have cosigned every head (C2SP tlog-policy)');
 }
 
 /** --url (the server's, or that of one of its logs), --key, --json. */

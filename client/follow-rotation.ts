@@ -7,8 +7,8 @@ import type { VerifierKey } from '../proofs/key.ts';
 import type { Policy } from '../proofs/policy.ts';
 import { type PinnedLog, verifyRotation } from '../proofs/rotation.ts';
 import type { TreeHash } from '../tree/hash.ts';
-import { asObject, readBytes, readHashes, readList, readNumber, readObject, readText, readTime } from './json.ts';
 import { ClientError } from './error.ts';
+import { asObject, readBytes, readHashes, readList, readNumber, readObject, readText, readTime } from './json.ts';
 
 /** One rotation as the server tells it. Nothing of it is verified. */
 export interface StatedRotation {

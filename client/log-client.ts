@@ -165,7 +165,11 @@ export class LogClient {
     for (const rotation of parseRotationsReply(await this.#answer('rotations', signal))) {
       if (rotation.oldKey !== key.text || (ended && !rotation.ended)) continue;
       const recorder = await this.#memory.readPin(this.url.replace(/[^/]*$/, '_system'));
-      const next = provenSuccessor({ key, policy }, rotation, recorder === undefined ? undefined : parseVerifierKey(recorder));
+      const next = provenSuccessor(
+        { key, policy },
+        rotation,
+        recorder === undefined ? undefined : parseVerifierKey(recorder),
+      );
       const head = openSigned(rotation.proven?.head ?? '', key, policy);
       await this.#check(head, key, signal);
       // What was remembered under the old key holds under the new one: both have signed this head.
@@ -382,11 +386,7 @@ export class LogClient {
   }
 
   /** Makes sure that a stated root hash is signed, or the beginning of a tree that is. */
-  async #checkRoot(
-    head: TreeHead,
-    note: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #checkRoot(head: TreeHead, note: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     if (note === undefined) {
       await this.consistency(head, await this.checkpoint({ signal }), { signal });
       return;

@@ -113,6 +113,7 @@ function activeDefinition({ transaction }: Change, log: Log): LogDefinition {
   const definition = transaction.definitionOf(log);
   const { status, deletedAt, frozenAt } = definition;
   if (status === 'deleted') throw new ServerError('log_deleted', `this log was deleted at ${deletedAt}`);
-  if (status === 'frozen') throw new ServerError('log_frozen', `this log was frozen at ${frozenAt}: it signs nothing more`);
+  if (status === 'frozen')
+    throw new ServerError('log_frozen', `this log was frozen at ${frozenAt}: it signs nothing more`);
   return definition;
 }

@@ -1,7 +1,7 @@
 /** The keys of a log over its life: the one that `verifier_key` names, the one that follows it while both sign, and those before. */
 import { formatCheckpoint, type TreeHead } from '../proofs/checkpoint.ts';
-import { type NoteSigner, signNote } from '../proofs/note.ts';
 import type { VerifierKey } from '../proofs/key.ts';
+import { type NoteSigner, signNote } from '../proofs/note.ts';
 
 /** A rotation: a key that followed another one. Part of the log's definition. */
 export interface KeyRotation {

@@ -17,6 +17,7 @@ import { ServerError } from './errors.ts';
 import type { Room, SpaceReport } from './free-space.ts';
 import type { Guard } from './guard.ts';
 import { listHeads } from './heads.ts';
+import { endRotation, rotateKey } from './key-rotation.ts';
 import { LeafIndex } from './leaf-index.ts';
 import {
   checkLogName,
@@ -28,7 +29,6 @@ import {
   type Published,
   SYSTEM_LOG,
 } from './log.ts';
-import { endRotation, rotateKey } from './key-rotation.ts';
 import { type Change, changeSettings, deleteLog, freezeLog, type LogSettings } from './log-life.ts';
 import { PUBLISHER_INTERVALS, Publisher, type PublisherIntervals } from './publisher.ts';
 import { Scrub, type ScrubOptions } from './scrub.ts';

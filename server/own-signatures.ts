@@ -14,11 +14,7 @@ export function openOwnCheckpoint(note: string, keys: readonly VerifierKey[]): T
 }
 
 /** Throws what `verifyTreeHeadSignature` throws for the newest of the keys, unless another one has signed it. */
-export function checkTreeHeadSignature(
-  signature: Uint8Array,
-  head: TimedTreeHead,
-  keys: readonly VerifierKey[],
-): void {
+export function checkTreeHeadSignature(signature: Uint8Array, head: TimedTreeHead, keys: readonly VerifierKey[]): void {
   byOneOf(keys, (key) => verifyTreeHeadSignature(signature, head, key, verifyByOpenssl));
 }
 

@@ -135,8 +135,10 @@ export async function runServer(
   metrics.gauge('indelible_storage_full', '1 while appends answer 507 because there is too little free space.', () =>
     space.report.full ? 1 : 0,
   );
-  metrics.gauge('indelible_withheld_heads', 'Signed heads that wait for the quorum of their witnesses.', () =>
-    started.server.waitingForWitnesses.withheld,
+  metrics.gauge(
+    'indelible_withheld_heads',
+    'Signed heads that wait for the quorum of their witnesses.',
+    () => started.server.waitingForWitnesses.withheld,
   );
   metrics.gauge(
     'indelible_logs_unheard',

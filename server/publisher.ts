@@ -140,7 +140,7 @@ export class Publisher {
 
   /** One signing round over all logs that are due. Public for tests and for the last round of a shutdown. */
   async publishDue(): Promise<void> {
-    const { clock, entryClock, sequencer, logs } = this.#options;
+    const { clock, entryClock, logs } = this.#options;
     const start = entryClock.now();
     // Nothing is signed while the clock is unsafe.
     if (start === undefined) return;

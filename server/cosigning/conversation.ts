@@ -104,7 +104,11 @@ export async function askForHeld(
 ): Promise<HeldAnswer> {
   let reply: WitnessReply;
   try {
-    reply = await transport({ method: 'GET', url: `${witness.url}/${originHash((keys[0] as VerifierKey).name)}/checkpoint`, signal });
+    reply = await transport({
+      method: 'GET',
+      url: `${witness.url}/${originHash((keys[0] as VerifierKey).name)}/checkpoint`,
+      signal,
+    });
   } catch (error) {
     return unreachable(error);
   }

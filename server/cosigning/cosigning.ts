@@ -19,7 +19,7 @@ import { storeHead } from '../store-head.ts';
 import type { TreeReader } from '../tree-reader.ts';
 import { type Contradiction, contradictionText } from './contradiction.ts';
 import type { WitnessTransport } from './conversation.ts';
-import { policyOf, type WitnessPolicy } from './policies.ts';
+import { type AskedWitness, policyOf, type WitnessPolicy } from './policies.ts';
 import { Witnesses, type WitnessReport } from './witnesses.ts';
 
 /** `require-quorum`: a head is shown when the quorum has signed it. `best-effort`: with the cosignatures that came, be it none. */
@@ -62,7 +62,7 @@ export class Cosigning {
   readonly #unheard = new Map<Log, Set<string>>();
   readonly #driving = new Map<Log, Promise<void>>();
   readonly #stop = new AbortController();
-  #asking: Promise<void> = Promise.resolve();
+  #asking: Promise<unknown> = Promise.resolve();
   #contradiction: ServerError | undefined;
   #started = false;
 
@@ -101,7 +101,10 @@ export class Cosigning {
 
   /** Heads that wait for their quorum, and logs that may not be signed because too few witnesses answered since the start. */
   get waiting(): { readonly withheld: number; readonly unheard: number } {
-    return { withheld: this.#driving.size, unheard: [...this.#unheard.keys()].filter((log) => !this.maySign(log)).length };
+    return {
+      withheld: this.#driving.size,
+      unheard: [...this.#unheard.keys()].filter((log) => !this.maySign(log)).length,
+    };
   }
 
   /**
@@ -111,8 +114,9 @@ export class Cosigning {
   async askAtStart(): Promise<void> {
     const { clock, timeout } = this.#options;
     const done = new AbortController();
+    const witnesses = new Set(this.#options.policies.flatMap((policy) => policy.witnesses));
     await Promise.race([
-      this.#askUnheard().finally(() => done.abort()),
+      Promise.all([...witnesses].map((witness) => this.#askUnheard(witness))).finally(() => done.abort()),
       clock.sleep(START_TIMEOUTS * timeout, done.signal).catch(() => {}),
     ]);
     if (this.#contradiction !== undefined)
@@ -123,7 +127,9 @@ export class Cosigning {
   start(): void {
     this.#started = true;
     for (const log of this.#options.logs) if (log.withheld !== undefined) this.begin(log);
-    this.#asking = this.#askAgain();
+    const witnesses = new Set(this.#options.policies.flatMap((policy) => policy.witnesses));
+    // Each for itself: one that hangs must not keep the others from being asked every interval.
+    this.#asking = Promise.all([...witnesses].map((witness) => this.#askAgain(witness)));
   }
 
   /** A head of this log was stored and withheld: has it cosigned, and published when it may be. */
@@ -142,8 +148,7 @@ export class Cosigning {
   }
 
   #policyOf(log: Log): WitnessPolicy | undefined {
-    if (!this.#policies.has(log))
-      this.#policies.set(log, policyOf(this.#options.policies, log.verifierKeys));
+    if (!this.#policies.has(log)) this.#policies.set(log, policyOf(this.#options.policies, log.verifierKeys));
     return this.#policies.get(log);
   }
 
@@ -216,34 +221,39 @@ export class Cosigning {
     return true;
   }
 
-  async #askAgain(): Promise<void> {
-    const { clock, interval, onPublished } = this.#options;
-    while (this.#unheard.size > 0 && !this.#stop.signal.aborted) {
+  async #askAgain(witness: AskedWitness): Promise<void> {
+    const { clock, interval } = this.#options;
+    while (this.#logsUnheardBy(witness).length > 0 && !this.#stop.signal.aborted) {
       await clock.sleep(interval, this.#stop.signal).catch(() => {});
       if (this.#stop.signal.aborted) return;
-      await this.#askUnheard().catch((error: unknown) => this.#fail(error));
-      // What grew meanwhile may be signed now.
-      onPublished();
+      await this.#askUnheard(witness).catch((error: unknown) => this.#fail(error));
     }
   }
 
-  async #askUnheard(): Promise<void> {
-    const questions = [...this.#unheard].flatMap(([log, names]) => {
-      const witnesses = this.#policyOf(log)?.witnesses ?? [];
-      return witnesses
-        .filter(({ name }) => names.has(name))
-        .map(async (witness) => {
-          if (log.definition.status === 'deleted' || (await this.#witnesses.hear(witness, log)))
-            this.#heard(log, witness.name);
-        });
-    });
-    await Promise.all(questions);
+  #logsUnheardBy(witness: AskedWitness): Log[] {
+    const logs: Log[] = [];
+    for (const [log, names] of this.#unheard)
+      if (names.has(witness.name) && this.#policyOf(log)?.witnesses.includes(witness) === true) logs.push(log);
+    return logs;
+  }
+
+  async #askUnheard(witness: AskedWitness): Promise<void> {
+    await Promise.all(
+      this.#logsUnheardBy(witness).map(async (log) => {
+        if (log.definition.status === 'deleted' || (await this.#witnesses.hear(witness, log)))
+          this.#heard(log, witness.name);
+      }),
+    );
   }
 
   #heard(log: Log, witness: string): void {
     const unheard = this.#unheard.get(log);
-    unheard?.delete(witness);
-    if (unheard?.size === 0) this.#unheard.delete(log);
+    if (unheard === undefined) return;
+    const might = this.maySign(log);
+    unheard.delete(witness);
+    if (unheard.size === 0) this.#unheard.delete(log);
+    // What grew meanwhile may be signed now.
+    if (!might && this.maySign(log)) this.#options.onPublished();
   }
 
   #contradicted(contradiction: Contradiction): void {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { NoteError } from '../../proofs/error.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
-import { type Policy, parsePolicy, type PolicyWitness } from '../../proofs/policy.ts';
+import { type Policy, type PolicyWitness, parsePolicy } from '../../proofs/policy.ts';
 import { EXIT, ExitError } from '../errors.ts';
 
 /** A witness that can be asked. */

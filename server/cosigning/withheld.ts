@@ -11,13 +11,19 @@ import { parseHeadRow } from '../storage/rows.ts';
 import type { Store } from '../storage/store.ts';
 
 /** Reads the row, under the log's own keys. That its root hash is that of the tree is for the caller. Throws ServerError `damaged`. */
-export async function readWithheld(store: Store, log: string, keys: readonly VerifierKey[]): Promise<Published | undefined> {
+export async function readWithheld(
+  store: Store,
+  log: string,
+  keys: readonly VerifierKey[],
+): Promise<Published | undefined> {
   const bytes = await store.get(withheldKey(log));
   if (bytes === undefined) return undefined;
   try {
     return parseWithheld(bytes, keys);
   } catch (cause) {
-    throw new ServerError('damaged', `log ${log}: its withheld head is damaged: ${(cause as Error).message}`, { cause });
+    throw new ServerError('damaged', `log ${log}: its withheld head is damaged: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

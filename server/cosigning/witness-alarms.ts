@@ -25,7 +25,12 @@ export class WitnessAlarms {
         );
         break;
       case 'larger_claim':
-        this.#tell(`${witness} ${log}`, outcome, { witness, log }, `witness ${witness}, log ${log}: ${reason}. It counts as silent`);
+        this.#tell(
+          `${witness} ${log}`,
+          outcome,
+          { witness, log },
+          `witness ${witness}, log ${log}: ${reason}. It counts as silent`,
+        );
         break;
       case 'cosigned':
         if (this.#told.delete(witness)) this.#logger.warn({ witness }, `witness ${witness} answers again`);

@@ -30,7 +30,10 @@ export async function append(call: LogCall): Promise<Reply> {
   const query = new Query(call.search, ['ack', 'id_pointer']);
   const ack = parseAck(query.text('ack'));
   if (ack === 'witnessed' && !server.hasWitnesses(log))
-    throw new ServerError('bad_parameter', 'ack=witnessed needs witnesses, and no policy of this server names any for this log');
+    throw new ServerError(
+      'bad_parameter',
+      'ack=witnessed needs witnesses, and no policy of this server names any for this log',
+    );
   const once = exactlyOnce(call, query.text('id_pointer'));
   const type = mediaType(req);
   if (type !== 'application/json' && type !== 'application/x-ndjson' && type !== PROTOBUF) {
@@ -101,7 +104,8 @@ async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
     const { publisher } = server;
     const witnessed = ack === 'witnessed';
-    const reached = (await publisher.waitFor(log, needed, limits.ackTimeout, witnessed)) || log.published.treeSize >= needed;
+    const reached =
+      (await publisher.waitFor(log, needed, limits.ackTimeout, witnessed)) || log.published.treeSize >= needed;
     // Whatever happens from here on, the entries are durable: the answer names the level that was reached, never an error.
     const reply = reached ? await signedReply(call, appended).catch(() => undefined) : undefined;
     if (reply !== undefined) return reply;

@@ -100,11 +100,11 @@ describe('a forged rotation moves no client', () => {
     answers: (path: string, real: () => Promise<Response>) => Promise<Response>,
   ): Promise<{ client: LogClient; oldKey: string; url: string }> {
     const { url, oldKey } = await makeLog(name);
-    const fetching = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
-      const at = new URL(input instanceof Request ? input.url : input);
+    const fetching = async (input: string, init: RequestInit): Promise<Response> => {
+      const at = new URL(input);
       return answers(at.pathname.slice(`/logs/${name}/`.length), () => fetch(input, init));
     };
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching } as never);
+    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
     await client.checkpoint();
     return { client, oldKey, url };
   }
@@ -153,11 +153,9 @@ describe('a forged rotation moves no client', () => {
         },
       ],
     };
-    const fetching = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> =>
-      String(input instanceof Request ? input.url : input).endsWith('/rotations')
-        ? new Response(JSON.stringify(reply))
-        : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching } as never);
+    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
+      input.endsWith('/rotations') ? new Response(JSON.stringify(reply)) : fetch(input, init);
+    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'unknown_signer' });
     expect((await client.verifierKey()).text).toBe(oldKey);
   });
@@ -179,11 +177,9 @@ describe('a forged rotation moves no client', () => {
       proof: proven.proof.map((hash) => Buffer.from(hash).toString('base64')),
       head: proven.checkpoint.note,
     });
-    const fetching = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> =>
-      String(input instanceof Request ? input.url : input).endsWith('/rotations')
-        ? new Response(JSON.stringify(real))
-        : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching } as never);
+    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
+      input.endsWith('/rotations') ? new Response(JSON.stringify(real)) : fetch(input, init);
+    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'rotation_refused' });
     expect((await client.verifierKey()).text).toBe(oldKey);
   });
@@ -195,11 +191,9 @@ describe('a forged rotation moves no client', () => {
     ['a rotation without members', '{"rotations":[{}]}'],
   ])('an answer that is %s', async (_, body) => {
     const { url, oldKey } = await makeLog(`g${Math.random().toString(36).slice(2)}`);
-    const fetching = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> =>
-      String(input instanceof Request ? input.url : input).endsWith('/rotations')
-        ? new Response(body)
-        : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching } as never);
+    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
+      input.endsWith('/rotations') ? new Response(body) : fetch(input, init);
+    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'bad_reply' });
   });
 });

@@ -37,7 +37,7 @@ const three = {
 
 describe('the newest head', () => {
   const newest = (rows: Record<string, Uint8Array>, treeSize: number, later: number) =>
-    readHead(storeOf(rows), 'main', key, { treeSize, time: TIME + later });
+    readHead(storeOf(rows), 'main', [key], { treeSize, time: TIME + later });
 
   test('is the one of the largest size', async () => {
     expect(await newest(three, 5, 20)).toMatchObject({ ...headOf(5), time: TIME + 20 });
@@ -71,7 +71,7 @@ describe('the newest head', () => {
 
 describe('the list', () => {
   const sizes = async (rows: Record<string, Uint8Array>, from: number, limit: number): Promise<number[]> =>
-    (await listHeads(storeOf(rows), 'main', key, from, limit)).map(({ treeSize }) => treeSize);
+    (await listHeads(storeOf(rows), 'main', [key], from, limit)).map(({ treeSize }) => treeSize);
 
   test('has the first head of each size, from one on and no more than asked for', async () => {
     const rows = {
@@ -84,13 +84,13 @@ describe('the list', () => {
     expect(await sizes(rows, 3, 10)).toEqual([5]);
     expect(await sizes(rows, 6, 10)).toEqual([]);
     for (const limit of [0, 1, 2, 3]) expect(await sizes(rows, 0, limit)).toEqual([1, 2, 5].slice(0, limit));
-    const [first, second] = await listHeads(storeOf(rows), 'main', key, 0, 2);
+    const [first, second] = await listHeads(storeOf(rows), 'main', [key], 0, 2);
     expect([first?.time, second?.time]).toEqual([TIME, TIME + 10]);
   });
 
   test('is damage where one of them stands under another size, or is by another key', async () => {
     await expect(sizes({ ...three, [headKey('main', 3)]: row(2) }, 0, 10)).rejects.toMatchObject({ code: 'damaged' });
     const foreign = ed25519Signer(ORIGIN, new Uint8Array(32).fill(8)).verifierKey;
-    await expect(listHeads(storeOf(three), 'main', foreign, 0, 10)).rejects.toMatchObject({ code: 'damaged' });
+    await expect(listHeads(storeOf(three), 'main', [foreign], 0, 10)).rejects.toMatchObject({ code: 'damaged' });
   });
 });

@@ -3,9 +3,9 @@ import { openCheckpoint } from '../../proofs/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../../proofs/key.ts';
 import { openRotation } from '../../proofs/rotation.ts';
 import { verifyTreeHeadSignature } from '../../proofs/tree-head-signature.ts';
+import { runningOf } from '../../server/key-rotation.ts';
 import type { Log } from '../../server/log.ts';
 import { parseDefinition, SYSTEM_LOG } from '../../server/log.ts';
-import { runningOf } from '../../server/key-rotation.ts';
 import { logDefinitionKey } from '../../server/storage/keys.ts';
 import { append, edited, firstStart, type Run, restart } from './memory-server.ts';
 
@@ -92,7 +92,11 @@ describe('a rotation', () => {
     expect(rotation).toMatchObject({ recordedIn: SYSTEM_LOG, treeSize: 1 });
     expect(log.published).toMatchObject({ treeSize: 1 });
     expect(log.published.checkpoint).not.toBe(before.checkpoint);
-    const [entry] = await run.server.entries(system, rotation?.leafIndex as number, (rotation?.leafIndex as number) + 1);
+    const [entry] = await run.server.entries(
+      system,
+      rotation?.leafIndex as number,
+      (rotation?.leafIndex as number) + 1,
+    );
     expect(Buffer.from(entry?.event as Uint8Array).toString()).toContain('log.key_rotated');
     await run.server.endRotation(log, 'x');
     await run.server.publisher.publishDue();

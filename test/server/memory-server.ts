@@ -37,7 +37,10 @@ export interface Run {
 
 type Options = Partial<Omit<LogServerOptions, 'onFatal' | 'observer' | 'clock'>> & Pick<Observer, 'onWitness'>;
 
-function options({ onWitness, ...extra }: Options, clock: Clock): { all: LogServerOptions; fatal: unknown[]; damage: string[] } {
+function options(
+  { onWitness, ...extra }: Options,
+  clock: Clock,
+): { all: LogServerOptions; fatal: unknown[]; damage: string[] } {
   const fatal: unknown[] = [];
   const damage: string[] = [];
   const all = {

@@ -24,7 +24,7 @@ function outcome(judge: () => unknown): unknown {
 }
 
 test('a checkpoint, and each that differs from it in one character or one line', () => {
-  expect(openOwnCheckpoint(note, key)).toMatchObject(head);
+  expect(openOwnCheckpoint(note, [key])).toMatchObject(head);
   const foreign = signCheckpoint({ origin: key.name, ...head }, other);
   const [line, foreignLine] = [note, foreign].map((text) => text.slice(text.indexOf('\n\n') + 2));
   const variants = [foreign, `${note}${foreignLine}`, `${note}${line}`, `${note}\n`, note.slice(0, -1), '', '\n\n'];
@@ -39,7 +39,7 @@ test('a checkpoint, and each that differs from it in one character or one line',
       return { treeSize, rootHash };
     });
     const own = outcome(() => {
-      const { treeSize, rootHash } = openOwnCheckpoint(variant, key);
+      const { treeSize, rootHash } = openOwnCheckpoint(variant, [key]);
       return { treeSize, rootHash };
     });
     expect(own).toEqual(core);
@@ -49,17 +49,17 @@ test('a checkpoint, and each that differs from it in one character or one line',
 test('the signature of a tree head, and each that differs from it in one bit', () => {
   const timed = { ...head, timestamp: 1_700_000_000_000 };
   const signature = signTreeHead(timed, signer);
-  expect(outcome(() => checkTreeHeadSignature(signature, timed, key))).toBeUndefined();
+  expect(outcome(() => checkTreeHeadSignature(signature, timed, [key]))).toBeUndefined();
   for (let at = 0; at < signature.length; at += 3) {
     const altered = signature.slice();
     altered[at] = (altered[at] as number) === 0 ? 128 : 0;
     const core = outcome(() => verifyTreeHeadSignature(altered, timed, key));
-    expect([at, outcome(() => checkTreeHeadSignature(altered, timed, key))]).toEqual([at, core]);
+    expect([at, outcome(() => checkTreeHeadSignature(altered, timed, [key]))]).toEqual([at, core]);
     expect(core).toEqual(expect.any(String));
   }
-  expect(outcome(() => checkTreeHeadSignature(signature, { ...timed, timestamp: 1 }, key))).toBe('invalid_signature');
-  expect(outcome(() => checkTreeHeadSignature(signature, timed, other.verifierKey))).toBe('invalid_signature');
-  expect(outcome(() => checkTreeHeadSignature(signature.slice(1), timed, key))).toBe('unknown_algorithm');
+  expect(outcome(() => checkTreeHeadSignature(signature, { ...timed, timestamp: 1 }, [key]))).toBe('invalid_signature');
+  expect(outcome(() => checkTreeHeadSignature(signature, timed, [other.verifierKey]))).toBe('invalid_signature');
+  expect(outcome(() => checkTreeHeadSignature(signature.slice(1), timed, [key]))).toBe('unknown_algorithm');
 });
 
 test('what is good never costs the core its time: the key is read once, by OpenSSL', () => {
@@ -73,8 +73,8 @@ test('what is good never costs the core its time: the key is read once, by OpenS
   const timed = { ...head, timestamp: 1_700_000_000_000 };
   const signature = signTreeHead(timed, signer);
   for (let i = 0; i < 3; i++) {
-    openOwnCheckpoint(note, counted);
-    checkTreeHeadSignature(signature, timed, counted);
+    openOwnCheckpoint(note, [counted]);
+    checkTreeHeadSignature(signature, timed, [counted]);
   }
   expect(reads).toBe(1);
 });
@@ -82,12 +82,14 @@ test('what is good never costs the core its time: the key is read once, by OpenS
 test('keys of other algorithms are left to the core', () => {
   const cosigner = { ...key, algorithm: ALGORITHM_COSIGNATURE };
   const timed = { ...head, timestamp: 1_700_000_000_000 };
-  expect(outcome(() => openOwnCheckpoint(note, cosigner))).toBe('invalid_signature');
-  expect(outcome(() => checkTreeHeadSignature(signTreeHead(timed, signer), timed, cosigner))).toBe('unknown_algorithm');
+  expect(outcome(() => openOwnCheckpoint(note, [cosigner]))).toBe('invalid_signature');
+  expect(outcome(() => checkTreeHeadSignature(signTreeHead(timed, signer), timed, [cosigner]))).toBe(
+    'unknown_algorithm',
+  );
 });
 
 test('a good signature over a foreign origin, and over what is no checkpoint, is judged by the core', () => {
   const foreign = signNote(`example.com/other\n8\n${toBase64(head.rootHash)}\n`, [signer]);
-  expect(outcome(() => openOwnCheckpoint(foreign, key))).toBe('origin_mismatch');
-  expect(outcome(() => openOwnCheckpoint(signNote('no checkpoint\n', [signer]), key))).toBe('malformed_checkpoint');
+  expect(outcome(() => openOwnCheckpoint(foreign, [key]))).toBe('origin_mismatch');
+  expect(outcome(() => openOwnCheckpoint(signNote('no checkpoint\n', [signer]), [key]))).toBe('malformed_checkpoint');
 });

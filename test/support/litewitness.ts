@@ -49,7 +49,9 @@ export class Litewitness {
     const key = join(folder, 'key');
     run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
     witness.#agent = spawn('ssh-agent', ['-D', '-a', witness.#socket], { stdio: 'ignore' });
-    await until(() => spawnSync('ssh-add', ['-q', key], { env: { ...process.env, SSH_AUTH_SOCK: witness.#socket } }).status === 0);
+    await until(
+      () => spawnSync('ssh-add', ['-q', key], { env: { ...process.env, SSH_AUTH_SOCK: witness.#socket } }).status === 0,
+    );
     await witness.start();
     return witness;
   }
@@ -113,7 +115,6 @@ export class Litewitness {
     this.#child?.kill('SIGKILL');
     this.#agent?.kill('SIGTERM');
   }
-
 }
 
 async function until(done: () => boolean | Promise<boolean>): Promise<void> {

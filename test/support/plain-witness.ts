@@ -2,16 +2,17 @@
  * A witness in a few lines, for tests of those who ask one: it keeps the newest head of each origin and checks the consistency proof. It can be told to
  * be away, to lie, or to lack the monitoring path.
  */
+
+import { sha256 } from '#sha256';
+import { parseAddCheckpoint } from '../../proofs/add-checkpoint.ts';
 import { openCheckpoint } from '../../proofs/checkpoint.ts';
 import { verifyConsistency } from '../../proofs/consistency.ts';
 import { type Cosigner, cosigner } from '../../proofs/cosignature.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
 import { formatSignatureLines } from '../../proofs/note.ts';
-import { parseAddCheckpoint } from '../../proofs/add-checkpoint.ts';
 import type { WitnessReply, WitnessTransport } from '../../server/cosigning/conversation.ts';
 import { toHex, utf8 } from '../../tree/bytes.ts';
 import { emptyRoot, type TreeHash } from '../../tree/hash.ts';
-import { sha256 } from '#sha256';
 
 interface Held {
   readonly treeSize: number;

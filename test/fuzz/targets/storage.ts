@@ -103,7 +103,8 @@ function checkedAgain(input: Uint8Array, random: Random): Uint8Array {
 
 function jsonRowTargets({ rows, checkedJson, log: logs, access, serverErrors }: Modules, log: SignedLog): Target[] {
   const definition = {
-    ...{ name: 'main', kind: 'events' as const, origin: log.key.name, verifierKey: log.key.text, signEpoch: 0 },
+    ...{ name: 'main', kind: 'events' as const, origin: log.key.name, verifierKey: log.key.text },
+    ...{ signEpoch: 0, rotations: [] },
     ...{ createdAt: '2026-01-02T03:04:05.000006Z', publicReads: false, idPointer: '/id', status: 'active' as const },
     ...{ frozenAt: null, deletedAt: null },
   };

@@ -43,6 +43,7 @@ const DEFINITION = {
   origin: 'example.com/logs/main',
   verifierKey: 'example.com/logs/main+00000000+AAAA',
   signEpoch: 0,
+  rotations: [],
   createdAt: '2026-01-01T00:00:00.000000Z',
   publicReads: true,
   idPointer: '/id',
