@@ -1,6 +1,7 @@
 /** What the server measures about itself, for Prometheus. No label ever names a log, a key or a path. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ClockAlarm } from './clock.ts';
+import { CUT_REASONS, type CutReason } from './http/cuts.ts';
 import { type MeteredRoute, RequestMeter } from './request-meter.ts';
 import type { ScrubProgress } from './scrub.ts';
 
@@ -15,6 +16,7 @@ export class Metrics {
   readonly #rateLimited: Counter;
   readonly #certificateEnd: Gauge;
   readonly #clockAlarms: Counter<'kind'>;
+  readonly #cuts: Counter<'reason'>;
 
   /** `read` gives what is asked of the server at each scrape. */
   constructor(
@@ -64,6 +66,13 @@ export class Metrics {
       labelNames: ['kind'],
       registers,
     });
+    this.#cuts = new Counter({
+      name: 'indelible_connections_cut_total',
+      help: 'Connections that ended though their clients might have gone on with them, by reason.',
+      labelNames: ['reason'],
+      registers,
+    });
+    for (const reason of CUT_REASONS) this.#cuts.inc({ reason }, 0);
     const gauge = this.gauge.bind(this);
     gauge('indelible_logs', 'Logs on this server.', () => read().logs);
     gauge('indelible_entries', 'Entries in all logs.', () => read().entries);
@@ -147,6 +156,10 @@ export class Metrics {
   /** `end` in milliseconds since the Unix epoch. */
   servesCertificate(end: number): void {
     this.#certificateEnd.set(end / 1000);
+  }
+
+  cut(reason: CutReason): void {
+    this.#cuts.inc({ reason });
   }
 
   clockAlarm({ kind }: ClockAlarm): void {

@@ -3,6 +3,7 @@
  * bare request; everything else goes through express, with the same table, rights and errors.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import express from 'express';
 import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
@@ -40,11 +41,16 @@ type FullContext = CallContext &
     readonly proxies: Proxies;
     readonly router: Router;
     readonly provenKeys: ProvenKeys;
+    readonly abandon: (socket: Socket) => void;
   };
 
-/** A request handler over the whole table. */
-export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: ServerResponse) => void {
+/** A request handler over the whole table; `abandon` ends a connection whose answer cannot be written. */
+export function makeDispatcher(
+  given: CallContext,
+  abandon: (socket: Socket) => void,
+): (req: IncomingMessage, res: ServerResponse) => void {
   const context = {
+    abandon,
     proxies: new Proxies([]),
     ...given,
     bodies: new ByteBudget(BODY_BUDGET),
@@ -109,7 +115,7 @@ function answer(context: FullContext, req: IncomingMessage, res: ServerResponse,
       }
     } catch (error) {
       failed(error);
-      res.destroy();
+      context.abandon(req.socket);
     }
   };
   // An answer known at once waits until the parser has seen the end of the request: what has no body is complete only then.
