@@ -13,6 +13,7 @@ export class Metrics {
   readonly #replays: Counter;
   readonly #damage: Counter;
   readonly #failedLogins: Counter;
+  readonly #loginsThrottled: Counter;
   readonly #rateLimited: Counter;
   readonly #certificateEnd: Gauge;
   readonly #clockAlarms: Counter<'kind'>;
@@ -48,6 +49,11 @@ export class Metrics {
     this.#failedLogins = new Counter({
       name: 'indelible_failed_logins_total',
       help: 'Requests with an API key that is unknown or revoked.',
+      registers,
+    });
+    this.#loginsThrottled = new Counter({
+      name: 'indelible_logins_throttled_total',
+      help: 'Requests whose API key was not looked at, since too many from their address were refused.',
       registers,
     });
     this.#rateLimited = new Counter({
@@ -147,6 +153,10 @@ export class Metrics {
 
   loginFailed(): void {
     this.#failedLogins.inc();
+  }
+
+  loginThrottled(): void {
+    this.#loginsThrottled.inc();
   }
 
   rateLimited(): void {
