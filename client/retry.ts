@@ -22,7 +22,7 @@ export interface RetryLimits {
 const NOT_STORED = new Set(['pushback', 'storage_full', 'not_ready', 'shutting_down', 'clock_unsafe']);
 
 /** Those of them after which an append is sent again that may be sent once only: they pass while the server goes on. */
-const TRY_AGAIN = new Set(['pushback', 'storage_full', 'rate_limited']);
+const TRY_AGAIN = new Set(['pushback', 'storage_full', 'rate_limited', 'too_many_failures']);
 
 /** Answers that say something about the moment and not about the request. */
 const PASSING_STATUS = new Set([429, 502, 503, 504, 507]);

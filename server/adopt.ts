@@ -1,7 +1,7 @@
 /**
  * Adoption: taking over a copied data directory, for an operator who knows that the original will never run again.
  *
- * All checks of a start; then the system event that says so, by a commit; then the guard's new inode. Crash in between: the copy
+ * All checks of a start; then the system event that says so, by a commit; then the guard's new inode and birth. Crash in between: the copy
  * is refused again, and adopted again.
  */
 import { type DataDirectoryOptions, openDataDirectory } from './data-directory.ts';
@@ -25,7 +25,7 @@ export async function adoptDataDirectory(options: DataDirectoryOptions): Promise
 async function adopt(options: DataDirectoryOptions): Promise<Adoption> {
   const opened = await openDataDirectory({ ...options, checkInode: false, create: false });
   try {
-    if (opened.content.inode === opened.guard.inode) {
+    if (opened.guard.isOriginal(opened.content)) {
       throw new ExitError(
         EXIT.usage,
         `${options.path} is not a copy: its guard is the one it was made with. Nothing was changed.`,

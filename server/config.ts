@@ -224,6 +224,13 @@ export const SETTINGS = {
     fallback: '0',
     schema: whole(0, 10_000_000),
   },
+  failedLogins: {
+    flag: 'failed-logins',
+    value: 'N',
+    help: 'refused API keys a minute from one address before others from there get 429, 0: any number; e.g. 100',
+    fallback: '100',
+    schema: whole(0, 1_000_000),
+  },
   maxForwardStep: {
     flag: 'max-forward-step',
     value: 'MS',

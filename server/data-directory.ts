@@ -118,7 +118,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
     const { guard, content: found } = openGuard(guardPath);
     let lastEnd: LastEnd | undefined;
     try {
-      if (options.checkInode !== false && found.inode !== guard.inode) throw copied(path, guardPath);
+      if (options.checkInode !== false && !guard.isOriginal(found)) throw copied(path, guardPath);
       if (!hasDb && !isUntouched(found)) {
         throw refused(`the guard ${guardPath} has promised commits, but ${dbPath} is missing. Put the database back.`);
       }
@@ -131,6 +131,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
       // Claimed before the database is opened: from here on, whoever had it before cannot acknowledge anything. What the guard holds
       // counts from here on too; before, the owner before may still have been writing.
       const content = await guard.claim();
+      if (options.checkInode !== false) await guard.completeIdentity(content);
       // Where the file system keeps no inodes, a place cannot be told from another.
       const watch = (place: string): void => {
         if (options.checkInode !== false) guard.watch(place);

@@ -36,6 +36,7 @@ export type ServerErrorCode =
   | 'tree_size_not_signed'
   | 'id_conflict'
   | 'rate_limited'
+  | 'too_many_failures'
   // what the server can't do now
   | 'pushback'
   | 'storage_full'

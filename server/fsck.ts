@@ -86,10 +86,10 @@ export async function checkDataDirectory(options: FsckOptions): Promise<FsckRepo
 
 function guardOf(path: string, faults: FaultList, notes: string[]): GuardContent | undefined {
   try {
-    const { content, inode } = readGuard(path);
+    const { content, isOriginal } = readGuard(path);
     if (content.inode === undefined)
       faults.add(fault('guard', 'malformed', { stored: `${path}: its identity block is damaged` }));
-    else if (content.inode !== inode)
+    else if (!isOriginal)
       notes.push(`the guard ${path} is a copy: a start would refuse it until it is adopted (indelible adopt)`);
     return content;
   } catch (error) {

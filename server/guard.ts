@@ -7,7 +7,9 @@
  * The file has four blocks of 4,096 bytes, each written whole and ending its content in a SHA-256 of what precedes it:
  *   0, 1  slots      "indelible guard 1" ‖ store id (32) ‖ u64 n ‖ hash of record n (32)      n goes to slot n mod 2
  *   2     owner      "indelible owner 1" ‖ epoch (16 random bytes)                            claimed at each start
- *   3     identity   "indelible inode 1" ‖ store id (32) ‖ u64 inode of this very file        written at init and adoption
+ *   3     identity   "indelible inode 1" ‖ store id (32) ‖ u64 inode of this very file        written at init
+ *                    "indelible inode 2" ‖ store id (32) ‖ u64 inode ‖ u64 seconds ‖ u64 ns   at the next claim and at adoption, where
+ *                                                            the file system says when the file was made
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fdatasync, fstatSync, openSync, readSync, type Stats, statSync, write } from 'node:fs';
@@ -17,7 +19,7 @@ import { sha256 } from '#sha256';
 import { LogError } from '../proofs/error.ts';
 import { concatBytes, equalBytes, readU64, u64, utf8 } from '../tree/bytes.ts';
 import { createWhole, makeDirectory } from './files.ts';
-import { inodeOf } from './inode.ts';
+import { type Birth, type FileIdentity, identityOf, isSameFile, lastingBirthOf } from './inode.ts';
 
 const BLOCK = 4096;
 const BLOCKS = 4;
@@ -54,6 +56,8 @@ export interface GuardContent {
   readonly slots: readonly [Promised | undefined, Promised | undefined];
   /** Inode that the identity block names, `undefined` where that block is damaged. */
   readonly inode: number | undefined;
+  /** When that file was made, where the identity block says so: those of older versions do not. */
+  readonly birth: Birth | undefined;
 }
 
 /** The commit that was promised last; `undefined` where a slot is torn, and with it perhaps that promise. */
@@ -78,6 +82,7 @@ function openBlock(block: Uint8Array, tag: string, size: number): Uint8Array | u
 const SLOT_TAG = 'indelible guard 1';
 const OWNER_TAG = 'indelible owner 1';
 const IDENTITY_TAG = 'indelible inode 1';
+const BORN_TAG = 'indelible inode 2';
 
 function slotBlock(storeId: Uint8Array, { n, recordHash }: Promised): Uint8Array {
   return sealBlock(concatBytes(utf8(SLOT_TAG), storeId, u64(n), recordHash));
@@ -87,8 +92,10 @@ function ownerBlock(epoch: Uint8Array): Uint8Array {
   return sealBlock(concatBytes(utf8(OWNER_TAG), epoch));
 }
 
-function identityBlock(storeId: Uint8Array, inode: number): Uint8Array {
-  return sealBlock(concatBytes(utf8(IDENTITY_TAG), storeId, u64(inode)));
+function identityBlock(storeId: Uint8Array, { inode, birth }: FileIdentity): Uint8Array {
+  if (birth === undefined) return sealBlock(concatBytes(utf8(IDENTITY_TAG), storeId, u64(inode)));
+  const { seconds, nanoseconds } = birth;
+  return sealBlock(concatBytes(utf8(BORN_TAG), storeId, u64(inode), u64(seconds), u64(nanoseconds)));
 }
 
 /**
@@ -103,7 +110,7 @@ export function createGuard(path: string, storeId: Uint8Array): void {
       slotBlock(storeId, zero),
       slotBlock(storeId, zero),
       ownerBlock(randomBytes(EPOCH_SIZE)),
-      identityBlock(storeId, inode),
+      identityBlock(storeId, { inode, birth: undefined }),
     ),
   );
 }
@@ -154,9 +161,9 @@ export class GuardFile implements Guard {
     }
   }
 
-  /** Inode of the file itself, to compare with the one that the identity block names. */
-  get inode(): number {
-    return inodeOf(this.#fd);
+  /** Whether this is the very file that its identity block names. */
+  isOriginal(content: GuardContent): boolean {
+    return isSameFile(content, identityOf(this.#fd));
   }
 
   /**
@@ -178,7 +185,18 @@ export class GuardFile implements Guard {
 
   /** Makes this file, wherever it was copied to, the guard that its identity block names. */
   async adoptInode(): Promise<void> {
-    await this.#writeBlock(IDENTITY_BLOCK, identityBlock(this.#storeId, this.inode));
+    const { inode } = identityOf(this.#fd);
+    await this.#writeBlock(IDENTITY_BLOCK, identityBlock(this.#storeId, { inode, birth: lastingBirthOf(this.#fd) }));
+  }
+
+  /**
+   * Writes down when this file was made, if the identity block names this inode and does not say it yet. Only for the owner, after its claim.
+   * Crash here: the block is in one sector, the old one or the new one.
+   */
+  async completeIdentity({ inode, birth: known }: GuardContent): Promise<void> {
+    const birth = lastingBirthOf(this.#fd);
+    if (known !== undefined || birth === undefined || inode !== identityOf(this.#fd).inode) return;
+    await this.#writeBlock(IDENTITY_BLOCK, identityBlock(this.#storeId, { inode, birth }));
   }
 
   async promise(promised: Promised): Promise<void> {
@@ -237,13 +255,12 @@ export class GuardFile implements Guard {
   }
 }
 
-/**
- * Reads a guard without opening it for writing: its content and the inode of the file. Throws as `GuardFile.open` does.
- */
-export function readGuard(path: string): { readonly content: GuardContent; readonly inode: number } {
+/** Reads a guard without opening it for writing, and whether it is the file that it names. Throws as `GuardFile.open` does. */
+export function readGuard(path: string): { readonly content: GuardContent; readonly isOriginal: boolean } {
   const fd = openSync(path, constants.O_RDONLY);
   try {
-    return { content: readContent(path, fd), inode: inodeOf(fd) };
+    const content = readContent(path, fd);
+    return { content, isOriginal: isSameFile(content, identityOf(fd)) };
   } finally {
     closeSync(fd);
   }
@@ -258,7 +275,9 @@ function readBlock(fd: number, index: number, block = new Uint8Array(BLOCK)): Ui
 function readContent(path: string, fd: number): GuardContent {
   if (fstatSync(fd).size !== BLOCK * BLOCKS) throw new GuardError('unreadable', `${path} is not a guard: wrong size`);
   const contents = [0, 1].map((index) => openBlock(readBlock(fd, index), SLOT_TAG, 32 + 8 + 32));
-  const identity = openBlock(readBlock(fd, IDENTITY_BLOCK), IDENTITY_TAG, 32 + 8);
+  const identityBytes = readBlock(fd, IDENTITY_BLOCK);
+  const born = openBlock(identityBytes, BORN_TAG, 32 + 8 + 8 + 8);
+  const identity = born ?? openBlock(identityBytes, IDENTITY_TAG, 32 + 8);
   const ids = [contents[0], contents[1], identity].filter((content) => content !== undefined);
   const storeId = ids[0]?.slice(0, 32);
   if (storeId === undefined || (contents[0] === undefined && contents[1] === undefined)) {
@@ -277,5 +296,6 @@ function readContent(path: string, fd: number): GuardContent {
     storeId,
     slots: [slots[0], slots[1]],
     inode: identity === undefined ? undefined : readU64(identity, 32),
+    birth: born === undefined ? undefined : { seconds: readU64(born, 40), nanoseconds: readU64(born, 48) },
   };
 }

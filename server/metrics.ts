@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ClockAlarm } from './clock.ts';
 import type { WitnessReport } from './cosigning/witnesses.ts';
+import { CUT_REASONS, type CutReason } from './http/cuts.ts';
 import { type MeteredRoute, RequestMeter } from './request-meter.ts';
 import type { ScrubProgress } from './scrub.ts';
 
@@ -13,10 +14,12 @@ export class Metrics {
   readonly #replays: Counter;
   readonly #damage: Counter;
   readonly #failedLogins: Counter;
+  readonly #loginsThrottled: Counter;
   readonly #rateLimited: Counter;
   readonly #certificateEnd: Gauge;
   readonly #witnessAnswers: Counter<'outcome'>;
   readonly #clockAlarms: Counter<'kind'>;
+  readonly #cuts: Counter<'reason'>;
 
   /** `read` gives what is asked of the server at each scrape. */
   constructor(
@@ -50,6 +53,11 @@ export class Metrics {
       help: 'Requests with an API key that is unknown or revoked.',
       registers,
     });
+    this.#loginsThrottled = new Counter({
+      name: 'indelible_logins_throttled_total',
+      help: 'Requests whose API key was not looked at, since too many from their address were refused.',
+      registers,
+    });
     this.#rateLimited = new Counter({
       name: 'indelible_rate_limited_total',
       help: 'Requests refused because their API key asked for more than it may.',
@@ -72,6 +80,13 @@ export class Metrics {
       labelNames: ['outcome'],
       registers,
     });
+    this.#cuts = new Counter({
+      name: 'indelible_connections_cut_total',
+      help: 'Connections that ended though their clients might have gone on with them, by reason.',
+      labelNames: ['reason'],
+      registers,
+    });
+    for (const reason of CUT_REASONS) this.#cuts.inc({ reason }, 0);
     const gauge = this.gauge.bind(this);
     gauge('indelible_logs', 'Logs on this server.', () => read().logs);
     gauge('indelible_entries', 'Entries in all logs.', () => read().entries);
@@ -148,6 +163,10 @@ export class Metrics {
     this.#failedLogins.inc();
   }
 
+  loginThrottled(): void {
+    this.#loginsThrottled.inc();
+  }
+
   rateLimited(): void {
     this.#rateLimited.inc();
   }
@@ -159,6 +178,10 @@ export class Metrics {
 
   witnessAnswered({ outcome }: WitnessReport): void {
     this.#witnessAnswers.inc({ outcome });
+  }
+
+  cut(reason: CutReason): void {
+    this.#cuts.inc({ reason });
   }
 
   clockAlarm({ kind }: ClockAlarm): void {

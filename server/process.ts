@@ -15,6 +15,7 @@ import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { FailedLogins } from './http/failed-logins.ts';
 import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
+import { LoginThrottle } from './http/login-throttle.ts';
 import { RateLimiter } from './http/rate-limiter.ts';
 import { certificateEnd, certificateWarnings, loadTls, type Tls } from './http/tls.ts';
 import { Metrics } from './metrics.ts';
@@ -179,7 +180,9 @@ export async function runServer(
       if (isNews) logger.warn({ key: id, name }, 'an API key asks for more than it may; its requests get 429');
     },
   });
-  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, proxies, failedLogins, rates });
+  const throttle = new LoginThrottle(config.failedLogins, systemClock);
+  const access = { proxies, failedLogins, throttle, rates };
+  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, ...access });
   started.server.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');

@@ -3,6 +3,7 @@
  * bare request; everything else goes through express, with the same table, rights and errors.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import express from 'express';
 import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
@@ -11,6 +12,8 @@ import type { Log } from '../log.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Call } from './call.ts';
 import type { FailedLogins } from './failed-logins.ts';
+import { isHost } from './host.ts';
+import type { LoginThrottle } from './login-throttle.ts';
 import { problem, problemOf } from './problem.ts';
 import { ProvenKeys } from './proven-keys.ts';
 import type { RateLimiter } from './rate-limiter.ts';
@@ -28,6 +31,8 @@ export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> 
   /** Peers whose X-Forwarded-For and X-Forwarded-Proto are believed. Default: none. */
   readonly proxies?: Proxies;
   readonly failedLogins?: FailedLogins;
+  /** How often an address may fail; without it, as often as it likes. */
+  readonly throttle?: LoginThrottle;
   /** What each API key may ask for; without it, anything. */
   readonly rates?: RateLimiter;
 };
@@ -40,11 +45,16 @@ type FullContext = CallContext &
     readonly proxies: Proxies;
     readonly router: Router;
     readonly provenKeys: ProvenKeys;
+    readonly abandon: (socket: Socket) => void;
   };
 
-/** A request handler over the whole table. */
-export function makeDispatcher(given: CallContext): (req: IncomingMessage, res: ServerResponse) => void {
+/** A request handler over the whole table; `abandon` ends a connection whose answer cannot be written. */
+export function makeDispatcher(
+  given: CallContext,
+  abandon: (socket: Socket) => void,
+): (req: IncomingMessage, res: ServerResponse) => void {
   const context = {
+    abandon,
     proxies: new Proxies([]),
     ...given,
     bodies: new ByteBudget(BODY_BUDGET),
@@ -109,7 +119,7 @@ function answer(context: FullContext, req: IncomingMessage, res: ServerResponse,
       }
     } catch (error) {
       failed(error);
-      res.destroy();
+      context.abandon(req.socket);
     }
   };
   // An answer known at once waits until the parser has seen the end of the request: what has no body is complete only then.
@@ -161,12 +171,16 @@ function respond(context: FullContext, req: IncomingMessage, match: Match): Repl
 function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): string | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'only HTTP/1.1 and HTTP/1.0 are spoken here';
   let hosts = 0;
+  let host = '';
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    hosts++;
+    host = rawHeaders[i + 1] as string;
   }
   // RFC 9112 §3.2; of two, Node would take the first.
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) return 'a request names one Host';
+  if (!isHost(host)) return 'the Host of a request is a name or an address, and perhaps a port';
   const coding = headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') return 'the only transfer coding is chunked';
   // A proxy that speaks 1.0 would not have read the body as chunks (RFC 9112 §6.1).
@@ -180,15 +194,11 @@ const NOT_FOUND = 'there is nothing here for you';
 function handle(context: FullContext, req: IncomingMessage, { route, params }: Matched): Reply | Promise<Reply> {
   const { server, limits, metrics, ready, bodies, rates, replies } = context;
   const { authorization } = req.headers;
-  const key = context.provenKeys.of(req.socket, authorization);
+  // Open routes are the same for everybody.
   const open = route.for === 'server' && route.scope === undefined;
-  if (authorization !== undefined && key === undefined && !open) {
-    context.failedLogins?.refused(authorization, clientAddress(req, context.proxies));
-    metrics.loginFailed();
-    throw new ServerError('unauthorized', 'this API key is not known, or revoked');
-  }
+  const key = open || authorization === undefined ? undefined : login(context, req, authorization);
   // Before anything else is done for it.
-  const tooMuch = open || key === undefined ? undefined : rates?.request(key);
+  const tooMuch = key === undefined ? undefined : rates?.request(key);
   if (tooMuch !== undefined) throw tooMuch;
   const url = req.url as string;
   const at = url.indexOf('?');
@@ -209,6 +219,31 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
     throw new ServerError('wrong_log_kind', `this is a log of kind ${kind}; only ${route.kind} logs have that`);
   // Spelt out: spreading the context into each call cost 2.4 KB of garbage a request.
   return route.handle({ server, limits, metrics, ready, bodies, rates, replies, req, params, search, key, log });
+}
+
+/** The API key that a request proves. Throws ServerError `unauthorized`, or `too_many_failures` where its address has failed too often. */
+function login(context: FullContext, req: IncomingMessage, authorization: string): ApiKey {
+  const { provenKeys, failedLogins, throttle, metrics, proxies } = context;
+  const known = provenKeys.known(req.socket, authorization);
+  if (known !== undefined) return known;
+  const client = clientAddress(req, proxies);
+  const wait = throttle?.wait(authorization, client) ?? 0;
+  if (wait > 0) {
+    failedLogins?.throttled();
+    metrics.loginThrottled();
+    throw new ServerError('too_many_failures', 'too many API keys from this address were refused; ask again', {
+      retryAfter: wait,
+    });
+  }
+  const key = provenKeys.prove(req.socket, authorization);
+  if (key === undefined) {
+    throttle?.refused(authorization, client);
+    failedLogins?.refused(authorization, client);
+    metrics.loginFailed();
+    throw new ServerError('unauthorized', 'this API key is not known, or revoked');
+  }
+  throttle?.proved(authorization, client);
+  return key;
 }
 
 const SEND_KEY = 'send an API key: Authorization: Bearer ind_…';

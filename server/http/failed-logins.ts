@@ -46,6 +46,19 @@ export class FailedLogins {
 
   /** One more. Of what was sent, only the id of a well-formed key is looked at: the rest may be somebody's secret. */
   refused(authorization: string, client: string): void {
+    this.#count();
+    if (this.#failures <= MAX_LINES) {
+      const key = apiKeyId(authorization.replace(/^bearer /i, ''));
+      this.#logger.warn({ client, ...(key === undefined ? {} : { key }) }, 'refused an API key: unknown or revoked');
+    }
+  }
+
+  /** One more that nobody looked at, since there were too many from its address. */
+  throttled(): void {
+    this.#count();
+  }
+
+  #count(): void {
     const now = this.#clock.monotonicMicros();
     if (now - this.#windowStart >= WINDOW) {
       const unlogged = this.#failures - MAX_LINES;
@@ -54,10 +67,6 @@ export class FailedLogins {
       this.#failures = 0;
     }
     this.#failures++;
-    if (this.#failures <= MAX_LINES) {
-      const key = apiKeyId(authorization.replace(/^bearer /i, ''));
-      this.#logger.warn({ client, ...(key === undefined ? {} : { key }) }, 'refused an API key: unknown or revoked');
-    }
     if (this.#failures >= BURST && now - this.#lastBurst >= WINDOW) {
       this.#lastBurst = now;
       this.#onBurst({ failures: this.#failures, seconds: Math.ceil((now - this.#windowStart) / 1e6) });

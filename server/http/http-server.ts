@@ -45,9 +45,6 @@ export const SOCKET_LIMITS: SocketLimits = {
 
 /** Largest request line and headers, in bytes. */
 const MAX_HEADER_SIZE = 16_384;
-/** How long a client gets to read why its connection is closed, in milliseconds. */
-const LAST_WORDS = 1000;
-
 /** A server that has its port and answers 503 `not_ready` until it is told what to serve. */
 export interface BoundHttpServer extends HttpServer {
   serve(context: CallContext): void;
@@ -69,6 +66,8 @@ export async function bindHttp(
     // Of what a client has sent behind such a request, Node drops all that came with it, and would take the rest for a request.
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
     if (connections.began(req.socket, res)) dispatch(req, res);
+    // A body that nobody reads would keep the connection from being read to its end.
+    else req.resume();
   };
   const options = {
     headersTimeout,
@@ -106,15 +105,23 @@ export async function bindHttp(
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
     const running = connections.runningOn(socket);
+    // What never ended its handshake, plain HTTP on a TLS port for one, could not read an answer.
+    if (running === undefined) return connections.cut(socket, 'handshake');
+    if (error.syscall !== undefined) return connections.cut(socket, 'reset');
     // What comes behind the last request of a connection is nobody's; the answer to that request is still due, and closes it (RFC 9112 §9.6).
-    if (error.code === 'HPE_CLOSED_CONNECTION' && running !== undefined && running.length > 0) return;
+    if (connections.isEnding(socket)) return undefined;
+    if (error.code === 'HPE_CLOSED_CONNECTION' && running.length > 0) return undefined;
     // Behind a complete request that still waits for its answer, ours to the garbage would be taken for that one; behind an
     // answer that has begun, for a second one.
-    const taken = running?.some((res) => res.req.complete || res.headersSent) === true;
-    // What never ended its handshake, plain HTTP on a TLS port for one, could not read an answer.
-    if (running === undefined || taken || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-    else refuse(socket, clientProblem(error.code));
+    const taken = running.some((res) => res.req.complete || res.headersSent);
+    const reason = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'too_slow' : 'malformed';
+    if (taken || !socket.writable) return connections.cut(socket, reason);
+    connections.name(socket, reason);
+    return connections.end(socket, refusal(clientProblem(error.code)));
   });
+  // Nobody listens for tunnels; Node would end the connection as well, and not say why.
+  server.on('connect', (_req, stream) => connections.cut(stream as Socket, 'tunnel'));
+  server.on('drop', (dropped) => connections.turnedAway(dropped?.remoteAddress, dropped?.remotePort));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, () => resolve());
@@ -123,8 +130,9 @@ export async function bindHttp(
   const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const close = (grace: number): Promise<void> =>
     new Promise((resolve) => {
+      connections.stop();
       const sweep = setInterval(() => connections.closeIdle(), 50);
-      const cut = setTimeout(() => server.closeAllConnections(), grace);
+      const cut = setTimeout(() => connections.cutAll(), grace);
       for (const socket of handshakes?.values() ?? []) socket.destroy();
       server.close(() => {
         clearInterval(sweep);
@@ -132,10 +140,16 @@ export async function bindHttp(
         connections.close();
         resolve();
       });
-      connections.closeIdle();
     });
   const serve = (context: CallContext): void => {
-    dispatch = makeDispatcher(context);
+    const { metrics, logger } = context;
+    connections.onCut = (cut) => {
+      metrics.cut(cut.reason);
+      // What nobody meant is for whoever looks after the server, all else for whoever wonders about one connection.
+      if (cut.reason === 'unnamed') logger.error(cut, 'a connection ended and nobody knows why');
+      else if (logger.isLevelEnabled('debug')) logger.debug(cut, 'cut a connection');
+    };
+    dispatch = makeDispatcher(context, (socket) => connections.cut(socket, 'failed'));
   };
   const renew = (next: SecureContextOptions): void => secure?.setSecureContext(next);
   return { url: `${secure === undefined ? 'http' : 'https'}://${shown}:${address.port}`, serve, renew, close };
@@ -170,12 +184,10 @@ function clientProblem(code: string | undefined): Reply {
   return problem('bad_request', 'that is not a well-formed HTTP request');
 }
 
-/** Answers what never became a request, and closes the connection. */
-function refuse(socket: Socket, { status, headers, body }: Reply): void {
+/** The answer to what never became a request, as it is written. */
+function refusal({ status, headers, body }: Reply): string {
   const all = { ...SECURITY_HEADERS, ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   // No reason phrase: it is optional, and nobody reads it (RFC 9112 §4).
-  socket.end(`HTTP/1.1 ${status} \r\n${lines.join('')}\r\n${body}`);
-  const cut = setTimeout(() => socket.destroy(), LAST_WORDS);
-  socket.once('close', () => clearTimeout(cut));
+  return `HTTP/1.1 ${status} \r\n${lines.join('')}\r\n${body}`;
 }

@@ -58,6 +58,7 @@ const PROBLEMS: Readonly<Record<Code, readonly [status: number, title: string]>>
   integer_out_of_range: [400, 'Integer out of range'],
   number_out_of_range: [400, 'Number out of range'],
   rate_limited: [429, 'Too many for this API key'],
+  too_many_failures: [429, 'Too many refused API keys'],
   pushback: [503, 'Too busy'],
   storage_full: [507, 'Storage nearly full'],
   shutting_down: [503, 'Shutting down'],

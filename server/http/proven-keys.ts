@@ -19,11 +19,14 @@ export class ProvenKeys {
     this.#apiKeys = apiKeys;
   }
 
-  /** The key that this `Authorization` header proves, or `undefined`. */
-  of(socket: Socket, authorization: string | undefined): ApiKey | undefined {
-    if (authorization === undefined) return undefined;
+  /** The key that this very connection has proved with this header before, or `undefined`. */
+  known(socket: Socket, authorization: string): ApiKey | undefined {
     const proof = this.#proofs.get(socket);
-    if (proof?.authorization === authorization && this.#apiKeys.holds(proof.key)) return proof.key;
+    return proof?.authorization === authorization && this.#apiKeys.holds(proof.key) ? proof.key : undefined;
+  }
+
+  /** The key that this `Authorization` header proves, or `undefined`. */
+  prove(socket: Socket, authorization: string): ApiKey | undefined {
     const key = this.#apiKeys.authenticate(authorization);
     if (key !== undefined) this.#proofs.set(socket, { authorization, key });
     return key;

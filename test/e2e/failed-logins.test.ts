@@ -1,6 +1,6 @@
 /** A burst of refused API keys, from outside: lines in the log, one event in `_system`, no secret and no address in it. */
 import { afterEach, expect, test } from '@jest/globals';
-import { killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
+import { ADMIN_KEY, killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 
 afterEach(killAll);
 
@@ -65,6 +65,36 @@ test('a burst behind a trusted proxy is logged with the clients and recorded wit
   );
   expect(server.stderr).not.toMatch(/c0de|198\.51\.100/);
   expect(await (await server.fetch('/metrics')).text()).toMatch(/^indelible_failed_logins_total 120$/m);
+  await server.stop();
+  remove();
+});
+
+test('an address that fails a hundred times in a minute waits, and others do not', async () => {
+  const { path, remove } = temporaryFolder('throttled');
+  const flags = ['--trusted-proxies', '127.0.0.1', '--log-level', 'warn'];
+  const server = await ServerProcess.start({ dataDir: path, flags });
+  const from = (client: string, authorization: string): Promise<Response> =>
+    fetch(`${server.url}/logs/main`, { headers: { authorization, 'x-forwarded-for': client } });
+  const good = { authorization: `Bearer ${ADMIN_KEY}` };
+  expect((await server.fetch('/logs/main', { headers: { ...good, 'x-forwarded-for': '203.0.113.9' } })).status).toBe(200);
+  await refuse(server, 100, { 'x-forwarded-for': '203.0.113.9' });
+  let throttled = 0;
+  let looked = 0;
+  for (let i = 0; i < 50; i++) {
+    const reply = await from('203.0.113.9', `Bearer ind_feedfeedfeedfeed_${SECRET}`);
+    if (reply.status === 429) {
+      throttled++;
+      expect(reply.headers.get('retry-after')).toBe('1');
+      expect(await reply.json()).toMatchObject({ code: 'too_many_failures' });
+    } else looked++;
+  }
+  // The minute gives one each 0.6 s, however long a busy machine takes for these.
+  expect(throttled).toBeGreaterThan(0);
+  expect(throttled + looked).toBe(50);
+  expect((await server.fetch('/logs/main', { headers: { 'x-forwarded-for': '203.0.113.9' } })).status).toBe(200);
+  expect((await from('203.0.113.10', `Bearer ind_feedfeedfeedfeed_${SECRET}`)).status).toBe(401);
+  const metrics = await (await server.fetch('/metrics')).text();
+  expect(metrics).toContain(`\nindelible_logins_throttled_total ${throttled}\n`);
   await server.stop();
   remove();
 });

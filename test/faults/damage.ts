@@ -17,7 +17,7 @@ import { seededRandom } from '../support/random.ts';
 import { type Exit, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 import { type Answer, ask, type Original, type Question } from './damage-original.ts';
 import { within } from './expected.ts';
-import { damagedCopy, type Inflicted } from './inflict.ts';
+import { damagedCopy, damagedIds, type Inflicted } from './inflict.ts';
 
 export type Outcome =
   /** Exit 78 or 70 at the start, with a message. */
@@ -52,6 +52,8 @@ interface Patient {
   readonly build: string | undefined;
 }
 
+/** Of so many trials, one is aimed at the rows of ids. */
+const AIMED = 4;
 /** Wrong answers that are enough to be shown. */
 const SHOWN = 3;
 /** Events sent again in one request. */
@@ -81,10 +83,13 @@ export async function damageRun(
 
 async function trial(originals: readonly Original[], seed: number, build: string | undefined): Promise<Trial> {
   const random = seededRandom(seed);
-  const original = originals[Math.floor(random() * originals.length)] as Original;
+  const aimed = seed % AIMED === AIMED - 1;
+  // The others have few ids, or none in tables.
+  const eligible = aimed ? originals.filter(({ focus }) => focus.length === 0) : originals;
+  const original = eligible[Math.floor(random() * eligible.length)] as Original;
   const { path: copy, remove } = temporaryFolder('damaged');
   try {
-    const inflicted = damagedCopy(original, copy, random);
+    const inflicted = (aimed ? damagedIds : damagedCopy)(original, copy, random);
     const patient = {
       ...{ original, copy, file: inflicted.file, build },
       questions: sample(original.questions.length, original.asked, random),

@@ -38,6 +38,8 @@ export interface Harness {
   readonly unit: string;
   /** How many in the quick and in the full form. */
   readonly count: { readonly quick: number; readonly full: number };
+  /** Whether nothing else is to run beside it, since it judges times. */
+  readonly alone?: true;
   /** Why it cannot run on this machine, or `undefined`. */
   missing?(): string | undefined;
   /** Bugs that it has to catch, by name, and how many faults that takes at most. */

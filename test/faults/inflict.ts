@@ -33,6 +33,12 @@ export const DAMAGES = [
 ] as const;
 export type Damage = (typeof DAMAGES)[number];
 
+/**
+ * What is done to a row that only the checksum of its block vouches for: one bit among the rows of ids. With an id that is not found any more
+ * a repeated request is a second entry.
+ */
+const UNVOUCHED = 'flip among ids';
+
 /** Chosen more often than the rest: where the data is, and what is hardest to notice. */
 const OFTEN = {
   kinds: [...Array.from({ length: 10 }, () => 'table'), 'log file', 'log file', 'log file', 'guard'],
@@ -45,7 +51,7 @@ const FOCUSED = 0.8;
 export interface Inflicted {
   /** Relative to the data directory. */
   readonly file: string;
-  readonly damage: Damage;
+  readonly damage: Damage | typeof UNVOUCHED;
   readonly place: string;
 }
 
@@ -92,6 +98,35 @@ export function damagedCopy(original: Original, copy: string, random: () => numb
     const place = inflict(original, copy, { file, files, damage }, random);
     if (place !== undefined) return { file, damage, place };
   }
+}
+
+/** What stands in every key of an id row, and is spelt out where a block, or every sixteenth of its rows, begins. */
+const ID_KEY = Buffer.from('/id/');
+/** Bytes behind such a place in which there are other rows of ids: a block has 4 KiB. */
+const ID_ROWS = 1000;
+
+/** Copies an original, which has ids in its tables, and flips a bit among them. */
+export function damagedIds(original: Original, copy: string, random: () => number): Inflicted {
+  const files = filesOf(original.path);
+  copyDirectory(original.path, copy, files);
+  const places = files
+    .filter((file) => kindOf(file) === 'table')
+    .flatMap((file) => placesOf(ID_KEY, readFileSync(join(original.path, file))).map((at) => ({ file, at })));
+  if (places.length === 0) throw new Error(`no table of ${original.name} has ids: there is nothing to damage`);
+  const { file, at } = pick(random, places);
+  const bytes = new Uint8Array(readFileSync(join(original.path, file)));
+  const place = Math.min(bytes.length - 1, at + ID_KEY.length + Math.floor(random() * ID_ROWS));
+  bytes[place] = flipBit(bytes[place] as number, Math.floor(random() * 8));
+  // A link to the original's until here.
+  rmSync(join(copy, file));
+  writeFileSync(join(copy, file), bytes, { mode: 0o644 });
+  return { file, damage: UNVOUCHED, place: `byte ${place} of ${bytes.length}` };
+}
+
+function placesOf(text: Buffer, bytes: Buffer): number[] {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
+  return places;
 }
 
 /** One damage to one file; `undefined` where it would change nothing. Returns where. */

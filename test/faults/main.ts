@@ -3,6 +3,7 @@ import { plant } from '../support/plant.ts';
 import { killAll } from '../support/spawn-server.ts';
 import type { Harness, Outcome } from './harness.ts';
 import { allHarnesses } from './harnesses.ts';
+import { runInLanes } from './lanes.ts';
 import { readOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { describe, type Result } from './result.ts';
@@ -15,6 +16,7 @@ const {
   plant: onlyPlant,
   plants,
   json,
+  lanes,
 } = readOptions(await allHarnesses(), process.argv.slice(2));
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -69,6 +71,18 @@ function report(result: Result): void {
   if (good) passed++;
   else failed++;
   process.stdout.write(json ? `${JSON.stringify(record)}\n` : `${text}\n`);
+}
+
+if (lanes > 1) {
+  const each = [`--${mode}`, '--seed', String(seed), ...(count === undefined ? [] : ['--count', String(count)])];
+  const which = [...(onlyPlant === undefined ? [] : ['--plant', onlyPlant]), ...(plants ? ['--plants'] : [])];
+  const counts = await runInLanes(harnesses, {
+    lanes,
+    argv: ({ id }) => [...each, ...which, id],
+    print: (text) => void process.stdout.write(text),
+  });
+  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
+  process.exit(counts.failed > 0 || counts.passed + counts.skipped === 0 ? 1 : 0);
 }
 
 for (const harness of harnesses) {

@@ -13,6 +13,8 @@ export interface Options {
   /** Also runs every planted bug of the harnesses. */
   readonly plants: boolean;
   readonly json: boolean;
+  /** How many harnesses run at a time. */
+  readonly lanes: number;
 }
 
 /** Reads the command line; usage errors end the process with 2. */
@@ -34,11 +36,14 @@ export function readOptions(all: readonly Harness[], argv: readonly string[]): O
     .option('--plant <NAME>', 'run one harness on a build with that bug in it: it must be caught')
     .option('--plants', 'after each harness, plant each of its bugs: all must be caught')
     .option('--json', 'print a JSON object a harness')
+    .option('--lanes <N>', 'run so many at a time, but for those that judge times; default: 1', wholeNumber)
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .addHelpText('after', help(all))
     .parse(argv, { from: 'user' });
-  const { quick, full, seed, count, plant, plants = false, json = false } = command.opts();
+  const { quick, full, seed, count, plant, plants = false, json = false, lanes = 1 } = command.opts();
   if ((quick === true) === (full === true)) command.error('error: say --quick or --full');
+  if (lanes < 1 || lanes > 16) command.error('error: --lanes is 1 to 16');
+  if (lanes > 1 && json) command.error('error: --lanes and --json do not go together');
   const wanted = (command.processedArgs[0] ?? []) as Harness[];
   const harnesses = wanted.length > 0 ? wanted : all;
   if (plant !== undefined && harnesses.some((harness) => harness.plants[plant] === undefined)) {
@@ -46,7 +51,7 @@ export function readOptions(all: readonly Harness[], argv: readonly string[]): O
     command.error(`error: no planted bug "${plant}"; there are ${known.join('; ')}`);
   }
   const mode = full === true ? 'full' : 'quick';
-  return { mode, harnesses, seed: seed ?? Date.now() % 1e9, count, plant, plants, json };
+  return { mode, harnesses, seed: seed ?? Date.now() % 1e9, count, plant, plants, json, lanes };
 }
 
 function wholeNumber(text: string): number {

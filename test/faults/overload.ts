@@ -4,9 +4,11 @@
  * else must be refused by name, and nothing acknowledged may be lost, kill -9 in the middle of a last burst included.
  *
  * Load and server share two cores. So that the load can be three times the capacity, requests are batches of events: a batch costs
- * the load a fraction of what it costs the server.
+ * the load a fraction of what it costs the server. All times, the rate of the load too, are those of a clock that stands still while the machine
+ * does other things (test/support/fair-clock.ts).
  */
 import { readFileSync } from 'node:fs';
+import { FairClock } from '../support/fair-clock.ts';
 import { ADMIN_KEY, ServerProcess } from '../support/spawn-server.ts';
 import { ExpectedLog, pause } from './expected.ts';
 import { Ledger } from './ledger.ts';
@@ -66,6 +68,7 @@ class Run {
   readonly ledger: Ledger;
   readonly #options: OverloadRun;
   server!: ServerProcess;
+  clock!: FairClock;
   #next = 0;
   readonly latencies: number[] = [];
   /** Answers of the overload by what they were. */
@@ -96,6 +99,8 @@ class Run {
       ...(build === undefined ? {} : { build }),
     });
     if (this.server.url === '') throw new Error(`the server did not start: ${this.server.stderr.trim()}`);
+    this.clock?.stop();
+    this.clock = new FairClock({ pids: [this.server.child.pid as number] });
   }
 
   /** The next batch as a whole request. */
@@ -109,10 +114,10 @@ class Run {
   /** As many requests at a time, the next when one is answered; returns batches a second. */
   async closedLoop(seconds: number): Promise<number> {
     const connections = new Connections(this.server.url, CLOSED_LOOP);
-    const end = performance.now() + seconds * 1000;
+    const end = this.clock.now() + seconds * 1000;
     let done = 0;
     const work = async (): Promise<void> => {
-      while (performance.now() < end) {
+      while (this.clock.now() < end) {
         const { batch, bytes } = this.request();
         const answer = await new Promise<Answer | undefined>((resolve) => connections.send(bytes, resolve));
         this.note(batch, answer);
@@ -128,7 +133,8 @@ class Run {
   async openLoop(rate: number, seconds: number, patience: number, measured: boolean): Promise<void> {
     const connections = new Connections(this.server.url, CONNECTIONS);
     await connections.open(Math.min(OPENED, Math.round(rate * seconds)));
-    const began = performance.now();
+    const { clock } = this;
+    const began = clock.now();
     const total = Math.round(rate * seconds);
     let sent = 0;
     const send = (): void => {
@@ -136,20 +142,20 @@ class Run {
       const { batch, bytes } = this.request();
       const went = connections.send(bytes, (answer) => {
         this.note(batch, answer);
-        if (measured) this.measure(performance.now() - due, answer);
+        if (measured) this.measure(clock.now() - due, answer);
       });
       if (!went) this.counts.unsent++;
     };
     while (sent < total) {
-      const due = Math.min(total, Math.floor(((performance.now() - began) * rate) / 1000));
+      const due = Math.min(total, Math.floor(((clock.now() - began) * rate) / 1000));
       // What is late is sent late, and its time counts from when it was due.
       while (sent < due) send();
       await pause(2);
     }
-    const took = (performance.now() - began) / 1000;
+    const took = (clock.now() - began) / 1000;
     if (measured && took > seconds * 1.1)
       throw new Error(`the load took ${took} s for ${seconds}: it is too slow itself`);
-    for (const end = performance.now() + patience; connections.waiting > 0 && performance.now() < end; )
+    for (const end = clock.now() + patience; connections.waiting > 0 && clock.now() < end; )
       await pause(20);
     if (measured && connections.waiting > 0) {
       this.violation(`${connections.waiting} requests still had no answer ${patience} ms after the load`);
@@ -182,13 +188,13 @@ class Run {
   watch(): { readonly end: () => Promise<void> } {
     let alive = true;
     let size = -1;
-    let grown = performance.now();
+    let grown = this.clock.now();
     let gap = 0;
-    const began = performance.now();
+    const began = this.clock.now();
     const look = async (): Promise<void> => {
       while (alive) {
         const { treeSize } = await this.expected.see(this.server);
-        const now = performance.now();
+        const now = this.clock.now();
         gap = Math.max(gap, now - grown);
         if (treeSize > size) grown = now;
         size = treeSize;
@@ -232,10 +238,10 @@ class Run {
   async checkNormal(): Promise<number> {
     const count = 10;
     for (let i = 0; i < count; i++) {
-      const began = performance.now();
+      const began = this.clock.now();
       const reply = await this.server.append({ id: `after-${i}` }, '?ack=signed');
       const { ack } = (await reply.json()) as { ack?: string };
-      const took = performance.now() - began;
+      const took = this.clock.now() - began;
       if (reply.status !== 200 || ack !== 'signed')
         this.violation(`after the load an append was answered ${reply.status} ${ack}`);
       // A head may have to wait for the next second.
@@ -264,11 +270,14 @@ export async function overloadRun(options: OverloadRun): Promise<OverloadReport>
   const capacity = await run.closedLoop(MEASURED);
   const rate = OVERLOAD * capacity;
   const before = coreSeconds(run.server.child.pid as number);
+  const [began, lost] = [performance.now(), run.clock.lost];
   const watch = run.watch();
   await run.openLoop(rate, options.seconds, P99, true);
   await watch.end();
-  const share = (coreSeconds(run.server.child.pid as number) - before) / options.seconds;
+  const took = performance.now() - began;
+  const share = (1000 * (coreSeconds(run.server.child.pid as number) - before)) / took;
   run.seen['% of a core'] = Math.round(100 * share);
+  run.seen['% of the time lost to the machine'] = Math.round((100 * (run.clock.lost - lost)) / took);
   seconds = options.seconds;
   const { acknowledged, pushback, cut, unsent } = run.counts;
   const sorted = run.latencies.sort((a, b) => a - b);
@@ -285,7 +294,7 @@ export async function overloadRun(options: OverloadRun): Promise<OverloadReport>
   if (pushback === 0 && violations.length === 0) throw new Error('nothing was refused: that was no overload');
   run.checkMemory();
   await run.checkAlarm();
-  await pause(RECOVERY);
+  await run.clock.pause(RECOVERY);
   others = await run.checkNormal();
   const burst = run.openLoop(rate, LAST_BURST, 0, false);
   await pause(LAST_BURST * 800);
@@ -294,6 +303,7 @@ export async function overloadRun(options: OverloadRun): Promise<OverloadReport>
   await run.start();
   await run.ledger.check(run.server, others);
   await run.server.stop('SIGTERM');
+  run.clock.stop();
   run.seen['entries'] = run.ledger.entries;
   return { seconds, seen: run.seen, violations };
 }

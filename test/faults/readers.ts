@@ -5,10 +5,15 @@
  *
  * The cap is not a cgroup's, which needs rights that a test has not everywhere: the kernel keeps the peak of a process's memory (VmHWM),
  * which says afterwards whether it would have been killed.
+ *
+ * Times are those of a clock that stands still while the machine does other things (test/support/fair-clock.ts). Whom the server has cut it says
+ * itself: a socket that does not read hears nothing, and to ask it would be a sign of life.
  */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { bundlePath } from '../../tree/tiles.ts';
+import { CutLines } from '../support/cut-lines.ts';
+import { FairClock } from '../support/fair-clock.ts';
 import { seededRandom } from '../support/random.ts';
 import { ADMIN_KEY, ServerProcess } from '../support/spawn-server.ts';
 import { ExpectedLog, pause } from './expected.ts';
@@ -34,8 +39,13 @@ const MEMORY = 512 * 1_048_576;
 const HEAP = ['--max-old-space-size=320', '--max-semi-space-size=8'];
 /** The stall limit of the build that is tested, in milliseconds. */
 export const STALL = 8000;
-/** Time after the last reply has begun by which those that take nothing must have been cut, in milliseconds: a look takes a quarter of it. */
-const HELD = 2 * STALL;
+/**
+ * Time after the last reply has begun by which those that take nothing must have been cut, in milliseconds: until the watch has seen it, a
+ * quarter of the limit, and the limit twice, since Node's timer begins anew when it finds that the system's buffers have taken a part.
+ */
+const HELD = 2.5 * STALL;
+/** Time for the end of a connection to be heard of by who writes to it, and for what was cut to be forgotten, in milliseconds. */
+const SOON = 5000;
 /** Time for all replies to begin, and to be held, in milliseconds. */
 const PATIENCE = 120_000;
 
@@ -65,15 +75,22 @@ interface Habit {
 class SlowReader {
   readonly #socket: Socket;
   readonly habit: Habit;
+  readonly #now: () => number;
   cut = false;
+  /** Our port; 0 until there is a connection. */
+  port = 0;
   /** Bytes of the reply. */
   size = 0;
   answeredAt = 0;
   #status = '';
 
-  constructor(port: number, habit: Habit) {
+  constructor(port: number, habit: Habit, now: () => number) {
     this.habit = habit;
+    this.#now = now;
     this.#socket = connect(port, '127.0.0.1');
+    this.#socket.once('connect', () => {
+      this.port = this.#socket.localPort ?? 0;
+    });
     this.#socket.on('error', () => {});
     this.#socket.once('close', () => {
       this.cut = true;
@@ -83,7 +100,7 @@ class SlowReader {
     this.#socket.once('data', (chunk) => {
       const text = chunk.toString('latin1');
       this.#status = text.slice(9, 12);
-      this.answeredAt = Date.now();
+      this.answeredAt = this.#now();
       this.size = Number(/^content-length: *([0-9]+)/im.exec(text)?.[1] ?? 0);
       this.#socket.pause();
     });
@@ -91,6 +108,11 @@ class SlowReader {
 
   get status(): string {
     return this.#status;
+  }
+
+  /** Whether it takes nothing of a reply that cannot be in the system's buffers. */
+  get deaf(): boolean {
+    return !this.habit.drips && this.size > LARGE;
   }
 
   /** Takes a chunk, if it is one of those that do. */
@@ -115,7 +137,9 @@ class Run {
   readonly seen: Record<string, number> = {};
   readonly #options: ReadersRun;
   #times: { readonly append: number[]; readonly read: number[] } = { append: [], read: [] };
+  readonly #cuts = new CutLines();
   server!: ServerProcess;
+  clock!: FairClock;
   #next = 0;
   #alive = true;
 
@@ -129,9 +153,12 @@ class Run {
 
   async start(): Promise<void> {
     const { dataDir, build } = this.#options;
-    const flags = ['--interval', '100', '--log-level', 'warn', '--scrub-rate', '0'];
-    this.server = await ServerProcess.start({ dataDir, build, flags, nodeFlags: HEAP });
+    const flags = ['--interval', '100', '--log-level', 'debug', '--scrub-rate', '0'];
+    const { onLine } = this.#cuts;
+    this.server = await ServerProcess.start({ dataDir, build, flags, nodeFlags: HEAP, onLine });
     if (this.server.url === '') throw new Error(`the server did not start: ${this.server.stderr.trim()}`);
+    this.clock?.stop();
+    this.clock = new FairClock({ pids: [this.server.child.pid as number] });
   }
 
   /** Something to read. */
@@ -182,9 +209,9 @@ class Run {
 
   async #loop(kind: 'append' | 'read', once: (n: number) => Promise<void>): Promise<void> {
     for (let n = 0; this.#alive; n++) {
-      const began = performance.now();
+      const began = this.clock.now();
       await once(n);
-      this.#times[kind].push(performance.now() - began);
+      this.#times[kind].push(this.clock.now() - began);
       await pause(PAUSE);
     }
   }
@@ -231,21 +258,22 @@ class Run {
           : kind < 0.85
             ? '/logs/main/tree-heads?limit=1000'
             : `/logs/main/${bundlePath(Math.floor(random() * 4), 256)}`;
-      return new SlowReader(port, { path, drips: random() < 0.25 });
+      return new SlowReader(port, { path, drips: random() < 0.25 }, () => this.clock.now());
     });
-    const patience = Date.now() + PATIENCE;
-    while (!this.dead && Date.now() < patience) {
+    const named = (reader: SlowReader): boolean => this.#cuts.of(reader.port) !== undefined;
+    const patience = this.clock.now() + PATIENCE;
+    while (!this.dead && this.clock.now() < patience) {
       for (const reader of readers) reader.drip();
       await pause(100);
-      const answered = readers.filter(({ status, cut }) => status !== '' || cut).length;
-      progress?.(answered, `${readers.filter(({ cut }) => cut).length} cut`);
-      // All the time one has: knocking would be a sign of life.
+      const answered = readers.filter((reader) => reader.status !== '' || reader.cut || named(reader)).length;
+      const deaf = readers.filter((reader) => reader.deaf);
+      progress?.(answered, `${readers.filter(named).length} cut`);
       const last = Math.max(...readers.map(({ answeredAt }) => answeredAt));
-      if (answered === count && Date.now() > last + HELD) break;
+      if (answered === count && (deaf.every(named) || this.clock.now() > last + HELD)) break;
     }
     this.checkOrDead();
     // Whoever did not take a byte has been cut; a first write is answered by a reset, a second one fails.
-    for (let i = 0; i < 3; i++) {
+    for (const end = this.clock.now() + SOON; this.clock.now() < end && readers.some(({ deaf, cut }) => deaf && !cut); ) {
       for (const reader of readers) if (!reader.habit.drips) reader.knock();
       await pause(100);
     }
@@ -256,10 +284,13 @@ class Run {
       }
     }
     // What is small enough for the system's buffers has left the server whether it was read or not.
-    const large = readers.filter(({ habit, size }) => !habit.drips && size > LARGE);
+    const large = readers.filter(({ deaf }) => deaf);
     const held = large.filter(({ cut }) => !cut).length;
     this.seen['large replies not taken'] = large.length;
     if (held > 0) this.violation(`${held} of ${large.length} readers that take nothing were not cut`);
+    const wrong = large.map(({ port: own }) => this.#cuts.of(own)?.reason).filter((reason) => reason !== 'not_taken');
+    if (wrong.length > 0 && !this.dead)
+      this.violation(`readers that take nothing were cut for another reason: ${wrong.map(String).join(', ')}`);
     if (large.length === 0 && !this.dead) throw new Error('nobody got a large reply: nothing was tried');
     this.seen['refused'] = readers.filter(({ status }) => status === '503').length;
     for (const reader of readers) reader.end();
@@ -278,7 +309,7 @@ export async function readersRun(options: ReadersRun): Promise<ReadersReport> {
   await run.expected.meet(run.server);
   await run.fill();
   const alone = run.usual();
-  await pause(BASELINE);
+  await run.clock.pause(BASELINE);
   const before = await alone.end();
   const usual = run.usual();
   await run.slowReaders();
@@ -286,12 +317,13 @@ export async function readersRun(options: ReadersRun): Promise<ReadersReport> {
   if (!run.dead) {
     run.checkMemory();
     // The replies that were cut are forgotten: a large one is there for whoever takes it.
-    await pause(1000);
-    const reply = await run.server.fetch('/logs/main/events?limit=1000').catch(() => undefined);
-    const length = (await reply?.text())?.length ?? 0;
-    if (reply?.status !== 200 || length < 4 * 1_048_576) {
-      run.violation(`afterwards a list has ${length} bytes, status ${reply?.status}`);
+    let found = { status: 0, length: 0 };
+    const whole = (): boolean => found.status === 200 && found.length >= 4 * 1_048_576;
+    for (const end = run.clock.now() + SOON; !whole() && run.clock.now() < end; await pause(100)) {
+      const reply = await run.server.fetch('/logs/main/events?limit=1000').catch(() => undefined);
+      found = { status: reply?.status ?? 0, length: (await reply?.text())?.length ?? 0 };
     }
+    if (!whole()) run.violation(`afterwards a list has ${found.length} bytes, status ${found.status}`);
   }
   if (violations.length === 0) {
     await run.server.stop('SIGKILL');
@@ -300,6 +332,7 @@ export async function readersRun(options: ReadersRun): Promise<ReadersReport> {
     await run.expected.check(run.server);
     await run.server.stop('SIGTERM');
   }
+  run.clock.stop();
   run.seen['acknowledged'] = run.expected.acknowledged.size;
   return { readers: options.readers, seen: run.seen, violations };
 }

@@ -31,7 +31,7 @@ export const WAYS = {
   directory: /is a copy/,
   /**
    * The whole directory removed, and then the copy put in its place. A file system may give the new guard the inode of the old one, ext4
-   * often does; then it looks like the very file, and this is as `in place`.
+   * often does; then only the time when the file was made tells it from the original. Where the file system keeps none, this is as `in place`.
    */
   replaced: /is a copy/,
   /** The whole directory, in another place. */
@@ -59,7 +59,7 @@ export interface RollbackReport {
   readonly refused: number;
   /** Restores that nothing but a witness can notice. */
   readonly needsWitness: number;
-  /** Of these, those where the file system gave a new guard the inode of the old one. */
+  /** Restores where the file system gave a new guard the inode of the old one. */
   readonly sameInode: number;
   /** Snapshots of a server that ran. */
   readonly running: number;
@@ -249,7 +249,7 @@ class History {
   }
 }
 
-/** Takes over a copy, unless it looks like the original: then the command says so and ends with 2. */
+/** Takes over a copy, unless it cannot be told from the original: then the command says so and ends with 2. */
 async function adopt(dataDir: string): Promise<void> {
   await run(process.execPath, [join(BUILD, 'cli/main.js'), 'adopt', '--data-dir', dataDir]).catch((error: unknown) => {
     if ((error as { code?: unknown }).code !== 2) throw error;
@@ -280,12 +280,13 @@ class Run {
     const name = `restore ${this.seen.tried} (${way}, of a server that was ${moment})`;
     await history.grow(moment);
     if (moment === 'running') this.seen.running++;
-    const { ino } = statSync(history.guard);
+    const { ino } = statSync(history.guard, { bigint: true });
     let unnoticed = way === 'in place';
     await history.restore(way, async (dataDir) => {
-      if (way === 'replaced' && statSync(history.guard).ino === ino) {
+      const now = statSync(history.guard, { bigint: true });
+      if (way === 'replaced' && now.ino === ino) {
         this.seen.sameInode++;
-        unnoticed = true;
+        unnoticed = now.birthtimeNs === 0n;
       }
       for (let i = 0; i < 2 && history.expected.violations.length === 0; i++) {
         const server = await history.start(dataDir);

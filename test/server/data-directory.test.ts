@@ -1,10 +1,13 @@
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,6 +15,7 @@ import {
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -471,6 +475,27 @@ describe('a copy', () => {
     const [entry] = await server.entries(system, 3, 4);
     expect(JSON.parse(new TextDecoder().decode(entry?.event))).toMatchObject({ action: 'store.adopted' });
     expect((server.log('main') as Log).state.treeSize).toBe(5);
+  });
+
+  test('in the inode of the original is refused as well, where the file system says when a file was made', async () => {
+    const guard = join(copy, 'guard');
+    const { ino, birthtimeNs } = statSync(guard, { bigint: true });
+    if (birthtimeNs === 0n) return console.log('SKIPPED: this file system keeps no birth times');
+    const identity = Buffer.alloc(4096);
+    const content = Buffer.concat([
+      Buffer.from('indelible inode 2'),
+      readFileSync(guard).subarray(17, 49),
+      Buffer.from([ino, 1_700_000_000n, 5n].map((n) => n.toString(16).padStart(16, '0')).join(''), 'hex'),
+    ]);
+    content.copy(identity);
+    createHash('sha256').update(content).digest().copy(identity, content.length);
+    const fd = openSync(guard, 'r+');
+    writeSync(fd, identity, 0, 4096, 3 * 4096);
+    closeSync(fd);
+    expect((await exit(start({ path: copy }))).message).toContain('is a copy');
+    expect((await adoptDataDirectory({ path: copy })).logs[1]).toEqual({ name: 'main', treeSize: 5 });
+    expect(await grow(1, { path: copy })).toBe(6);
+    expect((await exit(adoptDataDirectory({ path: copy }))).exitCode).toBe(2);
   });
 
   test('that is damaged is not adopted', async () => {

@@ -137,7 +137,7 @@ describe('layout', () => {
   test('can be read without being opened for writing', () => {
     const { content } = openGuard();
     chmodSync(path, 0o400);
-    expect(readGuard(path)).toEqual({ content, inode: statSync(path).ino });
+    expect(readGuard(path)).toEqual({ content, isOriginal: true });
   });
 
   test('a temporary file of an interrupted first start is in nobody’s way', () => {
@@ -225,7 +225,7 @@ describe('damage', () => {
       expect(openGuard().content.inode).toBeUndefined();
       writeBlock(3, block('indelible inode 1', storeId, BigInt(statSync(path).ino)));
     }
-    expect(openGuard().content.inode).toBe(openGuard().guard.inode);
+    expect(openGuard().content.inode).toBe(statSync(path).ino);
   });
 });
 
@@ -344,13 +344,64 @@ describe('identity', () => {
     const copy = join(folder, 'copy');
     copyFileSync(path, copy);
     const { guard, content } = openGuard(copy);
-    expect(content.inode).toBe(openGuard().guard.inode);
-    expect(guard.inode).not.toBe(content.inode);
+    expect(content.inode).toBe(statSync(path).ino);
+    expect(guard.isOriginal(content)).toBe(false);
+    expect(readGuard(copy).isOriginal).toBe(false);
     await guard.adoptInode();
     const again = openGuard(copy);
-    expect(again.content.inode).toBe(again.guard.inode);
+    expect(again.content.inode).toBe(statSync(copy).ino);
+    expect(again.guard.isOriginal(again.content)).toBe(true);
     expect(slotNumbers(again.content)).toEqual([0, 0]);
-    expect(openGuard().content.inode).toBe(openGuard().guard.inode);
+    expect(readGuard(path).isOriginal).toBe(true);
+  });
+
+  const bornAt = (seconds: bigint, nanoseconds: bigint): Buffer =>
+    block('indelible inode 2', storeId, statSync(path, { bigint: true }).ino, seconds, nanoseconds);
+  const { birthtimeNs } = statSync(tmpdir(), { bigint: true });
+  const knowsBirths = birthtimeNs > 0n;
+
+  test('learns when the file was made from its first owner, and keeps it', async () => {
+    // A clock that the kernel moves in ticks: in the one in which the file was made its birth cannot be told from its last change.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { guard, content } = openGuard();
+    expect(content.birth).toBeUndefined();
+    await guard.completeIdentity(await guard.claim());
+    const { birthtimeNs: born } = statSync(path, { bigint: true });
+    const expected = knowsBirths ? bornAt(born / 1_000_000_000n, born % 1_000_000_000n) : readBlock(3);
+    expect(hex(readBlock(3))).toBe(hex(expected));
+    const again = openGuard();
+    expect(again.guard.isOriginal(again.content)).toBe(true);
+    await again.guard.completeIdentity(await again.guard.claim());
+    expect(hex(readBlock(3))).toBe(hex(expected));
+  });
+
+  test('another file with the same inode is not the original, and its owner does not make it one', async () => {
+    if (!knowsBirths) return console.log('SKIPPED: this file system keeps no birth times');
+    for (const [seconds, nanoseconds] of [
+      [1n, 1n],
+      [BigInt(Math.floor(statSync(path).birthtimeMs / 1000)), 999_999_999n],
+    ] as const) {
+      writeBlock(3, bornAt(seconds, nanoseconds));
+      const { guard, content } = openGuard();
+      expect(content.birth).toEqual({ seconds: Number(seconds), nanoseconds: Number(nanoseconds) });
+      expect(guard.isOriginal(content)).toBe(false);
+      expect(readGuard(path).isOriginal).toBe(false);
+      await guard.completeIdentity(await guard.claim());
+      expect(readGuard(path).isOriginal).toBe(false);
+      await guard.adoptInode();
+      expect(readGuard(path).isOriginal).toBe(true);
+    }
+  });
+
+  test('a birth block with any byte changed names no inode', () => {
+    const whole = bornAt(5n, 6n);
+    for (let at = 0; at < 17 + 32 + 8 + 8 + 8 + 32; at++) {
+      writeBlock(3, whole);
+      damage(3, at);
+      const { content } = openGuard();
+      expect([content.inode, content.birth]).toEqual([undefined, undefined]);
+      (opened.pop() as GuardFile).close();
+    }
   });
 });
 

@@ -63,8 +63,8 @@ export const ROLLBACK_ACCEPTED: readonly Bug[] = [
 export const COPY_ACCEPTED: readonly Bug[] = [
   {
     file: 'server/data-directory.js',
-    text: 'options.checkInode !== false && found.inode',
-    replacement: 'false && found.inode',
+    text: 'options.checkInode !== false && !guard.isOriginal',
+    replacement: 'false && !guard.isOriginal',
   },
 ];
 

@@ -23,6 +23,8 @@ export interface SpawnOptions {
   readonly patience?: number;
   /** Hears of the process as soon as there is one. */
   readonly onSpawn?: (child: ChildProcess) => void;
+  /** Hears each line of stderr, and says whether `stderr` keeps it. Default: it keeps everything. */
+  readonly onLine?: (line: string) => boolean;
 }
 
 export interface Exit {
@@ -37,13 +39,24 @@ export class ServerProcess {
   stdout = '';
   stderr = '';
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, onLine?: (line: string) => boolean) {
     this.child = child;
     child.stdout?.on('data', (chunk) => {
       this.stdout += String(chunk);
     });
+    let rest = '';
     child.stderr?.on('data', (chunk) => {
-      this.stderr += String(chunk);
+      if (onLine === undefined) {
+        this.stderr += String(chunk);
+        return;
+      }
+      const lines = (rest + String(chunk)).split('\n');
+      rest = lines.pop() as string;
+      for (const line of lines) if (onLine(line)) this.stderr += `${line}\n`;
+    });
+    // What an uncaught error says last has no end of line.
+    child.stderr?.on('end', () => {
+      this.stderr += rest;
     });
     this.exited = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
   }
@@ -58,6 +71,7 @@ export class ServerProcess {
     wrapper = [],
     patience,
     onSpawn,
+    onLine,
   }: SpawnOptions): Promise<ServerProcess> {
     const command = [
       ...wrapper,
@@ -72,7 +86,7 @@ export class ServerProcess {
       env: { PATH: process.env['PATH'], INDELIBLE_ADMIN_KEY: ADMIN_KEY, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const server = new ServerProcess(child);
+    const server = new ServerProcess(child, onLine);
     running.add(server);
     onSpawn?.(child);
     const listening = new Promise<void>((resolve) => {

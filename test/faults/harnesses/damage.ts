@@ -60,7 +60,7 @@ export const harness: Harness = {
   plants: {
     'events-not-verified': { bugs: EVENTS_NOT_VERIFIED, count: 100 },
     'tiles-not-verified': { bugs: TILES_NOT_VERIFIED, count: 300 },
-    'tables-not-read': { bugs: TABLES_NOT_READ, count: 300 },
+    'tables-not-read': { bugs: TABLES_NOT_READ, count: 60 },
     'log-files-not-read': { bugs: LOG_FILES_NOT_READ, count: 300 },
     'index-not-verified': { bugs: INDEX_NOT_VERIFIED, count: 300 },
     'rollback-accepted': { bugs: ROLLBACK_ACCEPTED, count: 300 },

@@ -18,6 +18,7 @@ export const harness: Harness = {
     'one strict reply to each request that stands in the bytes and none to anything else, no 5xx but the declared ones, no stall, memory that does not grow, and a log that holds what was acknowledged',
   unit: 'requests',
   count: { quick: QUICK, full: FULL },
+  alone: true,
   plants: {
     'two-lengths-of-a-body': plant(
       5000,
@@ -38,6 +39,18 @@ export const harness: Harness = {
       'server/http/whole-reply.js',
       'res.end();',
       "res.end(); if (req.headers.accept !== undefined) socket.write('HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n');",
+    ),
+    'closed-at-once': plant(
+      20_000,
+      'server/http/connections.js',
+      'socket.destroySoon = () => this.end(socket);',
+      '',
+    ),
+    'cut-without-a-reason': plant(
+      5000,
+      'server/http/http-server.js',
+      "connections.cut(stream, 'tunnel')",
+      'stream.destroy()',
     ),
     stall: plant(
       5000,

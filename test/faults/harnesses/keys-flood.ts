@@ -10,6 +10,7 @@ export const harness: Harness = {
     'it gets no more than its rate, what is refused is not stored, and no other key is refused or waits for long',
   unit: 'floods',
   count: { quick: 4, full: 40 },
+  alone: true,
   plants: {
     'nothing-is-limited': {
       bugs: [{ file: 'server/http/rate-limiter.js', text: 'if (missing > 0)', replacement: 'if (false)' }],

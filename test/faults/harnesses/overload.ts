@@ -34,6 +34,7 @@ export const harness: Harness = {
     'what is acknowledged is so within 5 s (p99) and never lost, the rest is refused by name, heads go on, memory is bounded, and 5 s later all is as ever',
   unit: 'seconds',
   count: { quick: 30, full: 600 },
+  alone: true,
   plants: {
     'no-pending-limit': { bugs: NO_PENDING_LIMIT, count: 30 },
     'retry-after-missing': { bugs: RETRY_AFTER_MISSING, count: 5 },

@@ -36,6 +36,7 @@ export const harness: Harness = {
     'appends and usual reads go on (p99 2 s), memory stays below 512 MiB, who takes nothing is cut, and large replies are served afterwards',
   unit: 'slow readers',
   count: { quick: 200, full: 2000 },
+  alone: true,
   plants: {
     'replies-not-counted': { bugs: REPLIES_NOT_COUNTED, count: 200 },
     'never-cut': { bugs: NEVER_CUT, count: 200 },

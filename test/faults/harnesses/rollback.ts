@@ -22,7 +22,7 @@ export const harness: Harness = {
       seen: {
         refused,
         'needs a witness': needsWitness,
-        'of them with the inode given again': sameInode,
+        'with the inode given again': sameInode,
         'snapshots of a running server': running,
         acknowledged,
       },

@@ -1,5 +1,7 @@
 /** One connection that sends exchange after exchange, over a bare socket, and holds the replies to them. */
 import { connect, type Socket } from 'node:net';
+import type { Cut } from '../../../server/http/cuts.ts';
+import { cutFault } from './cuts.ts';
 import type { Exchange } from './exchanges.ts';
 import { type Answered, Judge } from './judge.ts';
 
@@ -9,6 +11,8 @@ const STALL = 1000;
 const LAST_WORDS = 2500;
 /** How long an incomplete request is left to itself, in milliseconds. */
 const WAIT = 3;
+/** How long the server's word about a cut may be on its way, in milliseconds that the machine was there for. */
+const WORD = 2000;
 /** One in so many closing replies is watched until the connection has really ended. */
 const WATCHED = 40;
 
@@ -18,12 +22,20 @@ export interface ClientOptions {
   readonly now: () => number;
   readonly onReply: (exchange: Exchange, answered: Answered) => string | undefined;
   readonly onFault: (exchange: Exchange, fault: string) => void;
+  /** What the server has said about the connection from that port of ours. */
+  readonly cutOf: (port: number) => Cut | undefined;
+  /** A new connection has that port. */
+  readonly onConnect: (port: number) => void;
+  /** A connection was cut for a limit of time, and the machine was late. */
+  readonly onExcused: (cut: Cut) => void;
 }
 
 /** The exchange that is under way. */
 interface Running {
   readonly judge: Judge;
   readonly end: (end: End) => void;
+  /** When it began, by the wall. */
+  readonly began: number;
   /** Whether our side of the connection has ended. */
   halfClosed: boolean;
   /** When something last moved. */
@@ -33,11 +45,14 @@ interface Running {
 }
 
 /** Why an exchange ended: as it should, with the connection gone, or with a fault. */
-type End = 'open' | 'gone' | { readonly fault: string };
+type End = 'open' | 'gone' | { readonly fault: string; readonly cut?: true };
 
 export class Client {
   readonly #options: ClientOptions;
   #socket: Socket | undefined;
+  /** Our port, and the error that the connection ended with. */
+  #port = 0;
+  #error: string | undefined;
   /** Connections that were made. */
   connections = 0;
   #exchange: Running | undefined;
@@ -57,14 +72,16 @@ export class Client {
     this.#stray = 0;
     this.#received = [];
     const judge = new Judge(exchange.bytes, (answered) => onReply(exchange, answered));
+    const began = performance.now();
     const end = await new Promise<End>((resolve) => {
-      this.#exchange = { judge, end: resolve, halfClosed: false, since: now(), waiting: false };
+      this.#exchange = { judge, end: resolve, began, halfClosed: false, since: now(), waiting: false };
       void this.#send(socket, exchange);
     });
     this.#exchange = undefined;
     if (typeof end === 'object') {
+      const reason = end.cut === true ? await this.#whyCut(performance.now() - began) : '';
       const received = Buffer.concat(this.#received).toString('latin1');
-      onFault(exchange, `${end.fault}; received ${excerpt(received)}`);
+      if (reason !== undefined) onFault(exchange, `${end.fault}${reason}; received ${excerpt(received)}`);
     }
     if (end !== 'open') this.#drop(socket);
   }
@@ -83,6 +100,17 @@ export class Client {
     if (this.#socket !== undefined) this.#drop(this.#socket);
   }
 
+  /** What is wrong with the cut of our connection after so long, as the end of a sentence; `undefined` for nothing. */
+  async #whyCut(took: number): Promise<string | undefined> {
+    const { now, cutOf, onExcused } = this.#options;
+    for (const end = now() + WORD; cutOf(this.#port) === undefined && now() < end; )
+      await new Promise((resolve) => setTimeout(resolve, WAIT));
+    const cut = cutOf(this.#port);
+    const fault = cutFault(cut, took);
+    if (fault === undefined && cut !== undefined) onExcused(cut);
+    return fault === undefined ? undefined : `, ${fault} (here: ${this.#error ?? 'no error'})`;
+  }
+
   /** The next exchange gets a connection of its own. */
   #drop(socket: Socket): void {
     if (this.#socket === socket) this.#socket = undefined;
@@ -94,9 +122,16 @@ export class Client {
     return new Promise((resolve, reject) => {
       const socket = connect({ port: this.#options.port, host: '127.0.0.1', noDelay: true });
       this.#socket = socket;
-      socket.once('connect', () => resolve(socket));
+      this.#error = undefined;
+      socket.once('connect', () => {
+        this.#port = socket.localPort ?? 0;
+        this.#options.onConnect(this.#port);
+        resolve(socket);
+      });
       socket.once('error', reject);
-      socket.on('error', () => {});
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        if (this.#socket === socket) this.#error = `${error.syscall} ${error.code}`;
+      });
       socket.on('data', (chunk) => {
         if (this.#socket === socket) this.#take(chunk);
       });
@@ -106,18 +141,24 @@ export class Client {
         const running = this.#exchange;
         if (running === undefined) return;
         const fault = running.judge.ended(running.halfClosed);
-        running.end(fault === undefined ? 'gone' : { fault });
+        running.end(fault === undefined ? 'gone' : { fault, cut: true });
       });
     });
   }
 
-  async #send(socket: Socket, { parts, ending, number }: Exchange): Promise<void> {
+  async #send(socket: Socket, { parts, ending, number, late }: Exchange): Promise<void> {
+    // Who reads only when all is sent must not lose what was answered meanwhile.
+    if (late) socket.pause();
     for (const [i, part] of parts.entries()) {
       if (i > 0) await new Promise((resolve) => setTimeout(resolve, number % 3));
       const running = this.#exchange;
       if (running === undefined || socket.destroyed) return;
       socket.write(part);
       running.since = this.#options.now();
+    }
+    if (late) {
+      await new Promise((resolve) => setTimeout(resolve, WAIT));
+      socket.resume();
     }
     const running = this.#exchange;
     if (running === undefined || socket.destroyed) return;

@@ -24,6 +24,8 @@ export interface Exchange {
   /** Where the canary begins, and which it is. */
   readonly canary: { readonly start: number; readonly index: number } | undefined;
   readonly ending: Ending;
+  /** Whether nothing is read before all is sent. */
+  readonly late: boolean;
 }
 
 /** Longest missing part of a body that is sent after all. */
@@ -79,14 +81,16 @@ function attemptExchange(number: number, world: World, random: Random): Exchange
   }
   let bytes = concatBytes(...pieces);
   if (ending === 'reset') bytes = bytes.slice(0, below(random, bytes.length + 1));
+  const parts = inParts(bytes, random);
   return {
     number,
-    parts: inParts(bytes, random),
+    parts,
     bytes,
     requests: count,
     good,
     canary: canary && { ...canary, start: canaryStart },
     ending,
+    late: parts.length > 1 && random() < 0.5,
   };
 }
 

@@ -136,10 +136,14 @@ const MAX_HEAD = 16_000;
 const SPACED = /^(?:transfer-encoding|content-length):[^\r]*[ \t]\r$/im;
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']);
 
+/** RFC 3986 §3.2.2, without looking into the brackets. */
+const HOST = /^(?:\[[0-9A-Fa-f:.]*\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?$/;
+
 function faultOf(version: string, hosts: readonly string[], isChunked: boolean): string | undefined {
   if (version !== '1.0' && version !== '1.1') return 'another version of HTTP';
   if (hosts.length > 1) return 'two Hosts';
   if (hosts.length === 0 && version === '1.1') return 'no Host';
+  if (!HOST.test(hosts[0] ?? '')) return 'a Host that is none';
   return version === '1.0' && isChunked ? 'chunks in HTTP/1.0' : undefined;
 }
 

@@ -1,52 +1,42 @@
 /** How late everything is on this machine, and how much memory the server takes: what is not the server's fault is not held against it. */
 import { readFileSync } from 'node:fs';
+import { FairClock } from '../../support/fair-clock.ts';
 
-/** Between two looks, in milliseconds. */
-const TICK = 20;
+/** Ticks of the clock between two looks at the memory. */
+const LOOK = 10;
 
 export class Machine {
   /** Resident memory of the server in bytes, and how many requests had been sent. */
   readonly memory: { readonly done: number; readonly bytes: number }[] = [];
   readonly #pid: number;
-  readonly #timer: NodeJS.Timeout;
-  /** Time in which this process or the server could not run, in milliseconds. */
-  #lost = 0;
-  #expected = performance.now() + TICK;
-  /** How long the server had waited for a processor at the last look. */
-  #waited = 0;
+  readonly #clock: FairClock;
   #ticks = 0;
 
   /** `done` says how many requests have been sent, `look` is called at every tick. */
   constructor(pid: number, done: () => number, look: () => void) {
     this.#pid = pid;
-    this.#timer = setInterval(() => {
-      const now = performance.now();
-      // Both are late for the same reason mostly, so only the later one counts.
-      const waited = this.#waitedMilliseconds();
-      this.#lost += Math.max(0, now - this.#expected, waited - this.#waited);
-      this.#waited = waited;
-      this.#expected = now + TICK;
-      if (this.#ticks++ % 10 === 0) this.memory.push({ done: done(), bytes: this.#residentBytes() });
-      look();
-    }, TICK);
+    this.#clock = new FairClock({
+      pids: [pid],
+      late: true,
+      onTick: () => {
+        if (this.#ticks++ % LOOK === 0) this.memory.push({ done: done(), bytes: this.#residentBytes() });
+        look();
+      },
+    });
   }
 
   /** A clock that stands still while this process or the server could not run, in milliseconds. */
   now(): number {
-    return performance.now() - this.#lost;
+    return this.#clock.now();
+  }
+
+  /** Milliseconds that it has stood still. */
+  get lost(): number {
+    return this.#clock.lost;
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-  }
-
-  /** How long the server's main thread has waited for a processor in all (the kernel's sched-stats.txt); 0 where the kernel does not tell. */
-  #waitedMilliseconds(): number {
-    try {
-      return Number(readFileSync(`/proc/${this.#pid}/task/${this.#pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
-    } catch {
-      return 0;
-    }
+    this.#clock.stop();
   }
 
   #residentBytes(): number {

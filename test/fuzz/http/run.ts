@@ -8,6 +8,7 @@ import { encodeBundle } from '../../../tree/bundles.ts';
 import { fromBase64, toBase64, utf8 } from '../../../tree/bytes.ts';
 import { leafHash } from '../../../tree/hash.ts';
 import { within } from '../../faults/expected.ts';
+import { CutLines } from '../../support/cut-lines.ts';
 import { BUILD, ServerProcess } from '../../support/spawn-server.ts';
 import { show } from '../target.ts';
 import { Client } from './client.ts';
@@ -46,21 +47,26 @@ const FLAGS = [
   '--interval',
   '20',
   '--log-level',
-  'warn',
+  'debug',
   '--max-event-size',
   '16384',
   '--max-body-size',
   '65536',
   '--max-events',
   '100',
+  // Wrong keys by the hundred come from the address of the good ones.
+  '--failed-logins',
+  '0',
 ];
 
 export async function fuzzHttp({ build = BUILD, count, seed, limits, progress }: HttpRun): Promise<HttpReport> {
   const dataDir = mkdtempSync(join(memoryFolder(), 'indelible-fuzz-'));
   const violations: { seed: number; text: string }[] = [];
   const violated = (text: string): void => void violations.push({ seed, text });
+  const cuts = new CutLines();
   try {
-    const server = await ServerProcess.start({ dataDir: join(dataDir, 'data'), build, flags: FLAGS });
+    const { onLine } = cuts;
+    const server = await ServerProcess.start({ dataDir: join(dataDir, 'data'), build, flags: FLAGS, onLine });
     if (server.url === '') throw new Error(`the server did not start: ${server.stderr}`);
     const { world, oracle } = await prepare(server);
     const port = Number(new URL(server.url).port);
@@ -69,6 +75,7 @@ export async function fuzzHttp({ build = BUILD, count, seed, limits, progress }:
       server,
       world,
       oracle,
+      cuts,
       port,
       count,
       seed,
@@ -96,6 +103,8 @@ export async function fuzzHttp({ build = BUILD, count, seed, limits, progress }:
         canaries: load.canaries,
         acknowledged: oracle.events.acknowledged.size,
         'MiB grown': Math.round(load.growth / 1_048_576),
+        'cut with an excuse': load.excused,
+        ...Object.fromEntries([...cuts.counts].sort().map(([reason, times]) => [`cut: ${reason}`, times])),
         ...Object.fromEntries(statuses),
       },
     };
@@ -177,12 +186,15 @@ interface Load {
   readonly connections: number;
   readonly canaries: number;
   readonly growth: number;
+  /** Connections that were cut for a limit of time, on a machine that was late. */
+  readonly excused: number;
 }
 
 interface LoadOptions {
   readonly server: ServerProcess;
   readonly world: World;
   readonly oracle: Oracle;
+  readonly cuts: CutLines;
   readonly port: number;
   readonly count: number;
   readonly seed: number;
@@ -190,12 +202,14 @@ interface LoadOptions {
   readonly progress?: (done: number, text: string) => void;
 }
 
-async function loaded({ server, world, oracle, port, count, seed, violated, progress }: LoadOptions): Promise<Load> {
+async function loaded(options: LoadOptions): Promise<Load> {
+  const { server, world, oracle, cuts, port, count, seed, violated, progress } = options;
   const succeeded = new Set<string>();
   let requests = 0;
   let canaries = 0;
   let next = 0;
   let faults = 0;
+  let excused = 0;
   const onFault = (exchange: Exchange, fault: string): void => {
     if (++faults <= ENOUGH) violated(`exchange ${exchange.number}: ${fault}; sent ${show(exchange.bytes)}`);
   };
@@ -206,6 +220,9 @@ async function loaded({ server, world, oracle, port, count, seed, violated, prog
         port,
         now: () => machine.now(),
         onFault,
+        cutOf: (own) => cuts.of(own),
+        onConnect: (own) => cuts.forget(own),
+        onExcused: () => excused++,
         onReply: (exchange, answered) => {
           const fault = oracle.judge(answered);
           if (fault !== undefined) return fault;
@@ -251,7 +268,8 @@ async function loaded({ server, world, oracle, port, count, seed, violated, prog
     if (silent.length > 0)
       violated(`no good request succeeded for ${silent.join(', ')}: give it one in test/fuzz/http/corpus.ts`);
   }
-  return { requests, connections: clients.reduce((sum, { connections }) => sum + connections, 0), canaries, growth };
+  const connections = clients.reduce((sum, client) => sum + client.connections, 0);
+  return { requests, connections, canaries, growth, excused };
 }
 
 /** What the server says of itself, its end, and what fsck says of what it leaves. */
@@ -259,6 +277,8 @@ async function ended(server: ServerProcess, dataDir: string, build: string): Pro
   const faults: string[] = [];
   const metrics = await (await server.fetch('/metrics')).text();
   if (!/^indelible_damage_total 0$/m.test(metrics)) faults.push('the server counts damage');
+  if (!/^indelible_connections_cut_total\{reason="unnamed"\} 0$/m.test(metrics))
+    faults.push('the server has ended connections and does not know why');
   const { code } = await server.stop('SIGTERM');
   if (code !== 0) faults.push(`the server ended with ${code}: ${server.stderr.slice(-500)}`);
   if (/"level":(?:50|60)/.test(server.stderr)) faults.push(`the server complains: ${server.stderr.slice(0, 1000)}`);

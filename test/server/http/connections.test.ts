@@ -3,14 +3,18 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, expect, test } from '@jest/globals';
 import { Connections } from '../../../server/http/connections.ts';
+import type { Cut } from '../../../server/http/cuts.ts';
 
 const STALL = 200;
 const connections = new Connections(STALL);
+const cuts: Cut[] = [];
+connections.onCut = (cut) => void cuts.push(cut);
 /** Ends the answers that wait. */
 const waiting: (() => void)[] = [];
 const server = createServer((req, res) => {
   connections.began(req.socket, res);
   if (req.url === '/now') res.end('now');
+  else if (req.url === '/bug') req.socket.destroy();
   else waiting.push(() => res.end('late'));
 });
 server.keepAliveTimeout = 0;
@@ -68,4 +72,23 @@ test('a connection whose request waits for its answer is not idle, and is when t
   connections.closeIdle();
   await pause(20);
   expect(waits.closed()).toBe(true);
+});
+
+test('a connection that ends without a reason is told so', async () => {
+  cuts.length = 0;
+  const { socket, closed } = open();
+  socket.write(ask('/bug'));
+  while (!closed()) await pause(10);
+  await pause(20);
+  expect(cuts.map(({ reason, unanswered }) => [reason, unanswered])).toEqual([['unnamed', 1]]);
+});
+
+test('after a stop what ends without another reason ends because of it', async () => {
+  cuts.length = 0;
+  const { socket, closed } = open();
+  socket.write(ask('/now'));
+  await pause(50);
+  connections.stop();
+  while (!closed()) await pause(10);
+  expect(cuts.map(({ reason, unanswered }) => [reason, unanswered])).toEqual([['stopping', 0]]);
 });
