@@ -8,6 +8,7 @@ import { EXIT, ExitError } from './errors.ts';
 import type { SpaceReport } from './free-space.ts';
 import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
+import { makeDispatcher } from './http/dispatch.ts';
 import { FailedLogins } from './http/failed-logins.ts';
 import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
 import { RateLimiter } from './http/rate-limiter.ts';
@@ -148,7 +149,9 @@ export async function runServer(
       if (isNews) logger.warn({ key: id, name }, 'an API key asks for more than it may; its requests get 429');
     },
   });
-  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, proxies, failedLogins, rates });
+  http.serve(
+    makeDispatcher({ server: started.server, limits, metrics, ready: () => ready, logger, proxies, failedLogins, rates }),
+  );
   started.server.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');

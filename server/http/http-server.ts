@@ -4,10 +4,10 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Connections } from './connections.ts';
-import { type CallContext, makeDispatcher } from './dispatch.ts';
 import { problem } from './problem.ts';
 import { type Reply, send } from './reply.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
+import type { RequestHandler } from './site.ts';
 
 export interface HttpServer {
   /** Where it listens, such as http://127.0.0.1:8080, or https with TLS. */
@@ -50,7 +50,7 @@ const LAST_WORDS = 1000;
 
 /** A server that has its port and answers 503 `not_ready` until it is told what to serve. */
 export interface BoundHttpServer extends HttpServer {
-  serve(context: CallContext): void;
+  serve(handler: RequestHandler): void;
   /** Takes another certificate for the connections to come; those that are open keep theirs. Does nothing without TLS. */
   renew(tls: SecureContextOptions): void;
 }
@@ -63,7 +63,7 @@ export async function bindHttp(
 ): Promise<BoundHttpServer> {
   const { headersTimeout, requestTimeout, stallTimeout, maxConnections } = { ...SOCKET_LIMITS, ...socketLimits };
   const connections = new Connections(stallTimeout);
-  let dispatch = (req: IncomingMessage, res: ServerResponse): void =>
+  let dispatch: RequestHandler = (req, res) =>
     send(req, res, problem('not_ready', 'the server is starting; nothing was stored, ask again'));
   const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     // Of what a client has sent behind such a request, Node drops all that came with it, and would take the rest for a request.
@@ -134,8 +134,8 @@ export async function bindHttp(
       });
       connections.closeIdle();
     });
-  const serve = (context: CallContext): void => {
-    dispatch = makeDispatcher(context);
+  const serve = (handler: RequestHandler): void => {
+    dispatch = handler;
   };
   const renew = (next: SecureContextOptions): void => secure?.setSecureContext(next);
   return { url: `${secure === undefined ? 'http' : 'https'}://${shown}:${address.port}`, serve, renew, close };

@@ -11,7 +11,7 @@ import { afterAll } from '@jest/globals';
 import { pino } from 'pino';
 import type { Scope } from '../../server/access.ts';
 import { HTTP_LIMITS, type HttpLimits } from '../../server/http/call.ts';
-import type { CallContext } from '../../server/http/dispatch.ts';
+import { type CallContext, makeDispatcher } from '../../server/http/dispatch.ts';
 import { bindHttp, type HttpServer, type SocketLimits } from '../../server/http/http-server.ts';
 import type { NewLog } from '../../server/log-server.ts';
 import { Metrics } from '../../server/metrics.ts';
@@ -246,14 +246,16 @@ export class TestServer {
       },
     );
     const http = await bindHttp({ host: '127.0.0.1', port: 0 }, sockets);
-    http.serve({
-      server: this.#started.server,
-      limits: { ...HTTP_LIMITS, ...limits },
-      metrics,
-      ready: () => this.#http !== undefined,
-      logger: pino({ level: 'silent' }),
-      ...context,
-    });
+    http.serve(
+      makeDispatcher({
+        server: this.#started.server,
+        limits: { ...HTTP_LIMITS, ...limits },
+        metrics,
+        ready: () => this.#http !== undefined,
+        logger: pino({ level: 'silent' }),
+        ...context,
+      }),
+    );
     this.#http = http;
     if (publish) this.#started.server.start();
   }
