@@ -12,7 +12,7 @@ import { equalBytes, fromBase64, fromUtf8, parseDecimal, toBase64, utf8 } from '
 import { asTreeHash, emptyRoot, HASH_SIZE, type TreeHash } from '../tree/hash.ts';
 import { NoteError } from './error.ts';
 import { isKeyName, type NoteSigner, type VerifierKey, type Verify } from './key.ts';
-import { openNote, signNote } from './note.ts';
+import { type NoteSignature, openNote, signNote } from './note.ts';
 
 /** Longest origin that we write, in bytes (CK-8). */
 export const MAX_ORIGIN_SIZE = 255;
@@ -85,10 +85,25 @@ export function parseCheckpoint(text: string): CheckpointBody {
  * Throws NoteError: all that `openNote` throws, `malformed_checkpoint`, `origin_mismatch`.
  */
 export function openCheckpoint(note: string | Uint8Array, key: VerifierKey, verify?: Verify): Checkpoint {
-  const { text } = openNote(note, [key], verify);
+  return openCheckpointWith(note, key, [], verify).checkpoint;
+}
+
+/**
+ * The same with other keys that count: each line that claims one of them must verify too, and they come back as `others`, in the order
+ * of the note. Without the log's own line all of them are nothing. Throws as `openCheckpoint` does.
+ */
+export function openCheckpointWith(
+  note: string | Uint8Array,
+  key: VerifierKey,
+  keys: readonly VerifierKey[],
+  verify?: Verify,
+): { checkpoint: Checkpoint; others: NoteSignature[] } {
+  const { text, signatures } = openNote(note, [key, ...keys], verify);
+  const others = signatures.filter((line) => line.name !== key.name || line.keyId !== key.keyId);
+  if (others.length === signatures.length) throw new NoteError('unknown_signer', `no signature is by ${key.text}`);
   const body = parseCheckpoint(text);
   checkOrigin(body.origin, key);
-  return { ...body, note: typeof note === 'string' ? note : fromUtf8(note) };
+  return { checkpoint: { ...body, note: typeof note === 'string' ? note : fromUtf8(note) }, others };
 }
 
 function checkOrigin(origin: string, key: VerifierKey): void {

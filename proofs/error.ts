@@ -57,6 +57,12 @@ export type NoteErrorCode =
   | 'malformed_key'
   /** Not a tlog-proof. */
   | 'malformed_proof'
+  /** Not a trust policy; the message has the number of the line. */
+  | 'malformed_policy'
+  /** Not a request to add a checkpoint (SPECS §7.1). */
+  | 'malformed_request'
+  /** Not a statement of key rotation. */
+  | 'malformed_rotation'
   /** A key of an algorithm that is not supported here. */
   | 'unknown_algorithm'
   /** The key ID in the text is not that of the key (SN-6). */
@@ -72,7 +78,11 @@ export type NoteErrorCode =
   /** The text of the note is not that of a checkpoint. */
   | 'malformed_checkpoint'
   /** The origin of the checkpoint is not the name of the key (CK-6). */
-  | 'origin_mismatch';
+  | 'origin_mismatch'
+  /** The log signed, and too few of the policy's witnesses did. */
+  | 'quorum_not_met'
+  /** A statement of key rotation that does not move this pin: about another key, or not what the log itself recorded. */
+  | 'rotation_refused';
 
 /** A key, a signed note or a checkpoint is wrong. */
 export class NoteError extends LogError<NoteErrorCode> {}

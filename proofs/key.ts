@@ -26,7 +26,10 @@ export interface VerifierKey {
   readonly text: string;
 }
 
-/** Whether a signature of plain Ed25519 is by a key. Whoever has a faster way than ours judges by the same rule (ed25519.ts). */
+/**
+ * Whether 64 bytes are a signature of the message by the public key of a key, whatever that key's algorithm says of messages. Whoever has
+ * a faster way than ours judges by the same rule (ed25519.ts).
+ */
 export type Verify = (key: VerifierKey, message: Uint8Array, signature: Uint8Array) => boolean;
 
 export const verifyByCore: Verify = (key, message, signature) => verifySignature(signature, message, key.publicKey);
@@ -93,16 +96,15 @@ export function ed25519Signer(name: string, seed: Uint8Array): NoteSigner {
   return { verifierKey: makeVerifierKey(name, publicKeyOf(own)), sign: (message) => sign(message, own) };
 }
 
-const SIGNER_KEY_PREFIX = 'PRIVATE+KEY+';
+/** What a private key begins with. */
+export const SIGNER_KEY_PREFIX = 'PRIVATE+KEY+';
 
 /**
  * Reads a signer key of plain Ed25519; one newline at the end is accepted, as files have it (SN-8). No error repeats the key.
  * Throws NoteError: `malformed_key`, `unknown_algorithm`, `key_id_mismatch`.
  */
 export function parseSignerKey(text: string): NoteSigner {
-  const line = text.endsWith('\n') ? text.slice(0, -1) : text;
-  if (!line.startsWith(SIGNER_KEY_PREFIX)) throw new NoteError('malformed_key', 'not a signer key');
-  const { name, keyId, algorithm, key } = splitKey(line.slice(SIGNER_KEY_PREFIX.length));
+  const { name, keyId, algorithm, key } = splitSignerKey(text);
   if (algorithm !== ALGORITHM_ED25519)
     throw new NoteError('unknown_algorithm', `signer keys of algorithm ${algorithm} are not supported`);
   const signer = ed25519Signer(name, key);
@@ -110,8 +112,25 @@ export function parseSignerKey(text: string): NoteSigner {
   return signer;
 }
 
-/** The three parts of a key. Base64 has plus signs of its own, so only the first two separate (SN-7). */
-function splitKey(text: string): { name: string; keyId: string; algorithm: number; key: Uint8Array } {
+/** A key in its parts, none of which was compared with another. */
+export interface KeyParts {
+  readonly name: string;
+  /** Eight hex digits. */
+  readonly keyId: string;
+  readonly algorithm: number;
+  /** What follows the algorithm byte, of any length. */
+  readonly key: Uint8Array;
+}
+
+/** The parts of a private key of any algorithm, one newline at its end left out. Throws NoteError `malformed_key`. */
+export function splitSignerKey(text: string): KeyParts {
+  const line = text.endsWith('\n') ? text.slice(0, -1) : text;
+  if (!line.startsWith(SIGNER_KEY_PREFIX)) throw new NoteError('malformed_key', 'not a signer key');
+  return splitKey(line.slice(SIGNER_KEY_PREFIX.length));
+}
+
+/** Base64 has plus signs of its own, so only the first two separate (SN-7). */
+function splitKey(text: string): KeyParts {
   const match = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]*)$/.exec(text);
   let typedKey: Uint8Array;
   try {
@@ -125,7 +144,8 @@ function splitKey(text: string): { name: string; keyId: string; algorithm: numbe
   return { name: match[1] as string, keyId: match[2] as string, algorithm, key: typedKey.subarray(1) };
 }
 
-function checkKeyId(key: VerifierKey, keyId: string): void {
+/** Throws NoteError `key_id_mismatch` unless these are the digits of the key's ID. */
+export function checkKeyId(key: VerifierKey, keyId: string): void {
   if (formatKeyId(key.keyId) !== keyId)
     throw new NoteError('key_id_mismatch', `the key ID is ${formatKeyId(key.keyId)}, not ${keyId}`);
 }

@@ -107,8 +107,40 @@ export function openNote(
   return { text: fromUtf8(text), signatures, unverified };
 }
 
-/** The text, last newline included, and the signature lines, none of them verified. The note comes from the network. */
-function splitNote(note: string | Uint8Array): { text: Uint8Array; lines: NoteSignature[] } {
+/**
+ * The note with these lines under it too: those that it has stay where they are, except by a key that signs anew (SN-12). Nothing is
+ * verified. Throws NoteError `malformed_note`.
+ */
+export function addSignatures(note: string, added: readonly NoteSignature[]): string {
+  const { text, lines } = splitNote(note);
+  const kept = lines.filter((old) => !added.some((line) => isSameKey(line, old)));
+  return `${fromUtf8(text)}\n${formatSignatureLines([...kept, ...added])}`;
+}
+
+/**
+ * Reads signature lines alone, one or more, LF after each, as a witness answers with them (SPECS §7.1). Equal lines count once, and
+ * nothing is verified: put them under the note that they are for, and open that. Throws NoteError `malformed_note`.
+ */
+export function parseSignatureLines(text: string): NoteSignature[] {
+  const bytes = utf8(text);
+  if (bytes.length > MAX_NOTE_SIZE)
+    throw new NoteError('malformed_note', `signature lines have at most ${MAX_NOTE_SIZE} bytes, not ${bytes.length}`);
+  if (checkBytes(bytes) !== text) throw new NoteError('malformed_note', 'a signature line has a lone surrogate');
+  return parseLines(text);
+}
+
+/** Signature lines as they stand in a note. Throws NoteError `malformed_note` on what `parseSignatureLines` would refuse. */
+export function formatSignatureLines(lines: readonly NoteSignature[]): string {
+  const text = lines.map(formatSignature).join('');
+  parseSignatureLines(text);
+  return text;
+}
+
+/**
+ * The text, last newline included, and the signature lines, none of them verified: nothing in them may be shown or acted on (SN-13).
+ * The note comes from the network. Throws NoteError `malformed_note`.
+ */
+export function splitNote(note: string | Uint8Array): { text: Uint8Array; lines: NoteSignature[] } {
   const bytes = typeof note === 'string' ? utf8(note) : note;
   if (bytes.length > MAX_NOTE_SIZE)
     throw new NoteError('malformed_note', `a note has at most ${MAX_NOTE_SIZE} bytes, not ${bytes.length}`);
@@ -119,11 +151,16 @@ function splitNote(note: string | Uint8Array): { text: Uint8Array; lines: NoteSi
   const blank = lastBlankLine(bytes);
   if (blank === undefined || blank + 2 === bytes.length)
     throw new NoteError('malformed_note', 'the note has no signatures after a blank line');
-  const lines = fromUtf8(bytes.subarray(blank + 2, bytes.length - 1)).split('\n');
+  return { text: bytes.subarray(0, blank + 1), lines: parseLines(fromUtf8(bytes.subarray(blank + 2))) };
+}
+
+/** Signature lines, the last newline included. */
+function parseLines(text: string): NoteSignature[] {
+  const lines = text.slice(0, -1).split('\n');
   if (lines.length > MAX_NOTE_SIGNATURES)
     throw new NoteError('malformed_note', `a note has at most ${MAX_NOTE_SIGNATURES} signatures, not ${lines.length}`);
   // Equal lines count once (SN-11); base64 has one spelling here, so equal signatures are equal texts.
-  return { text: bytes.subarray(0, blank + 1), lines: [...new Set(lines)].map(parseSignature) };
+  return [...new Set(lines)].map(parseSignature);
 }
 
 /** Bytes of a note or its text: UTF-8, no control character but LF, LF at the end (SN-4). Returns them as a text. */
@@ -176,6 +213,7 @@ function isSameKey(a: KeyOrLine, b: KeyOrLine): boolean {
 }
 
 function isSignedBy(key: VerifierKey, signature: Uint8Array, text: Uint8Array, verify: Verify): boolean {
-  if (key.algorithm === ALGORITHM_COSIGNATURE) return verifyCosignature(signature, text, key.publicKey);
+  if (key.algorithm === ALGORITHM_COSIGNATURE)
+    return verifyCosignature(signature, text, key.publicKey, (inner, message) => verify(key, message, inner));
   return verify(key, text, signature);
 }
