@@ -33,6 +33,13 @@ export type ServerErrorCode =
   | 'tree_size_not_signed'
   | 'id_conflict'
   | 'rate_limited'
+  // what a witness is asked
+  | 'malformed_request'
+  | 'malformed_checkpoint'
+  | 'not_signed_by_log'
+  | 'unknown_origin'
+  | 'not_cosigned'
+  | 'inconsistent_checkpoint'
   // what the server can't do now
   | 'pushback'
   | 'storage_full'

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
 import { ServerError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Witness } from '../witness/witness.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Call } from './call.ts';
 import type { FailedLogins } from './failed-logins.ts';
@@ -24,6 +25,7 @@ export type CallContext = Pick<Call, 'server' | 'limits' | 'metrics' | 'ready'> 
   readonly failedLogins?: FailedLogins;
   /** What each API key may ask for; without it, anything. */
   readonly rates?: RateLimiter;
+  readonly witness?: Witness | undefined;
 };
 
 /** Bytes of bodies under way at once, eight of the largest: whoever sends slowly must not fill the memory before the pool counts. */
@@ -57,7 +59,7 @@ export function makeDispatcher(given: CallContext): RequestHandler {
 }
 
 function handle(context: FullContext, req: IncomingMessage, { route, params }: Matched<Route>): Reply | Promise<Reply> {
-  const { server, limits, metrics, ready, bodies, rates, replies } = context;
+  const { server, limits, metrics, ready, bodies, rates, replies, witness } = context;
   const { authorization } = req.headers;
   const key = context.provenKeys.of(req.socket, authorization);
   const open = route.for === 'server' && route.scope === undefined;
@@ -78,7 +80,7 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
       if (permits(key, null, route.scope) !== 'yes')
         throw new ServerError('forbidden', `the scope ${route.scope} over all logs is needed`);
     }
-    return route.handle({ server, limits, metrics, ready, bodies, rates, replies, req, params, search, key });
+    return route.handle({ server, limits, metrics, ready, bodies, rates, replies, witness, req, params, search, key });
   }
   const name = params['log'] as string;
   const log = authorize(route, server.log(name), name, key);
@@ -87,7 +89,21 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
   if (route.kind !== undefined && kind !== route.kind)
     throw new ServerError('wrong_log_kind', `this is a log of kind ${kind}; only ${route.kind} logs have that`);
   // Spelt out: spreading the context into each call cost 2.4 KB of garbage a request.
-  return route.handle({ server, limits, metrics, ready, bodies, rates, replies, req, params, search, key, log });
+  return route.handle({
+    server,
+    limits,
+    metrics,
+    ready,
+    bodies,
+    rates,
+    replies,
+    witness,
+    req,
+    params,
+    search,
+    key,
+    log,
+  });
 }
 
 const SEND_KEY = 'send an API key: Authorization: Bearer ind_…';

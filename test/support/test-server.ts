@@ -33,7 +33,7 @@ export interface TestServerOptions {
   readonly publish?: boolean;
   /** False: ADMIN_KEY is a stranger's. */
   readonly adminKey?: boolean;
-  readonly context?: Partial<Pick<CallContext, 'logger' | 'proxies' | 'rates'>>;
+  readonly context?: Partial<Pick<CallContext, 'logger' | 'proxies' | 'rates' | 'witness'>>;
 }
 
 export interface Answer {
