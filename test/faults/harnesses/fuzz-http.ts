@@ -25,7 +25,7 @@ export const harness: Harness = {
       'requireHostHeader: false,',
       'requireHostHeader: false, insecureHTTPParser: true,',
     ),
-    'two-hosts': plant(5000, 'server/http/dispatch.js', 'hosts > 1 || ', ''),
+    'two-hosts': plant(5000, 'server/http/site.js', 'hosts > 1 || ', ''),
     'exception-as-500': plant(
       5000,
       REQUEST,
@@ -47,7 +47,7 @@ export const harness: Harness = {
     ),
     leak: plant(
       9000,
-      'server/http/dispatch.js',
+      'server/http/site.js',
       'const started = performance.now();',
       'const started = performance.now(); (globalThis.kept ??= []).push(Buffer.alloc(49152, 1));',
     ),
