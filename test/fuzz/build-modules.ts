@@ -19,6 +19,10 @@ export interface Modules {
   readonly leaf: typeof import('../../proofs/leaf.ts');
   readonly time: typeof import('../../proofs/time.ts');
   readonly tlogProof: typeof import('../../proofs/tlog-proof.ts');
+  readonly policy: typeof import('../../proofs/policy.ts');
+  readonly witnessed: typeof import('../../proofs/witnessed.ts');
+  readonly addCheckpoint: typeof import('../../proofs/add-checkpoint.ts');
+  readonly rotation: typeof import('../../proofs/rotation.ts');
   readonly treeHead: typeof import('../../proofs/tree-head-signature.ts');
   readonly appendBody: typeof import('../../client/append-body.ts');
   readonly checkReply: typeof import('../../client/check-reply.ts');
@@ -81,6 +85,10 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   leaf: 'proofs/leaf',
   time: 'proofs/time',
   tlogProof: 'proofs/tlog-proof',
+  policy: 'proofs/policy',
+  witnessed: 'proofs/witnessed',
+  addCheckpoint: 'proofs/add-checkpoint',
+  rotation: 'proofs/rotation',
   treeHead: 'proofs/tree-head-signature',
   appendBody: 'client/append-body',
   checkReply: 'client/check-reply',
