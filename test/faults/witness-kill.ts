@@ -36,7 +36,7 @@ export interface WitnessKillReport {
 const LOGS = 3;
 const CLIENTS = 6;
 /** Leaves of each tree: more than a cycle can use up, for a log that is at its end has nothing to be caught with. */
-const SIZE = 600;
+const SIZE = 400;
 
 /** Leaves that both trees have. */
 const FORK = 8;
@@ -86,6 +86,7 @@ export async function witnessKillRun(options: WitnessKillRun): Promise<WitnessKi
   const policy = join(folder, 'logs.txt');
   const logs: TwoTrees[] = [];
   let done = 0;
+  let answers = 0;
 
   const start = (): Promise<WitnessProcess> =>
     WitnessProcess.start({
@@ -154,6 +155,7 @@ export async function witnessKillRun(options: WitnessKillRun): Promise<WitnessKi
         const log = current[Math.floor(random() * current.length)] as TwoTrees;
         try {
           const fault = await (random() < 0.9 ? ask(running, key, log) : look(running, log));
+          answers++;
           if (fault !== undefined) violations.push(`cycle ${cycle}: ${fault}`);
         } catch (error) {
           // A request whose answer never came may have been cosigned or not: nobody has the cosignature.
@@ -162,11 +164,15 @@ export async function witnessKillRun(options: WitnessKillRun): Promise<WitnessKi
       }
     };
     const clients = Array.from({ length: CLIENTS }, client);
-    await pause(30 + random() * 200);
+    // By answers and not by time, for how many come in a time depends on the machine.
+    const enough = answers + 1 + Math.floor(random() * 60);
+    while (answers < enough && violations.length === 0 && running.child.exitCode === null)
+      await pause(2 + random() * 6);
     killed = true;
     await running.stop('SIGKILL');
     await Promise.all(clients);
-    progress?.(++done);
+    done++;
+    progress?.(done);
   }
   if (witness?.child.exitCode === null && witness.child.signalCode === null) await witness.stop('SIGKILL');
   return { cycles: done, ...seen, violations };
