@@ -7,6 +7,7 @@ import { ExitError } from '../server/errors.ts';
 import { certificateWarnings, loadTls } from '../server/http/tls.ts';
 import { ConfigError, type Flags, type Gathered, gatherConfig, type Source } from '../server/read-config.ts';
 import { hideSecrets } from '../server/secrets.ts';
+import { readWitnessedLogs } from '../server/witness/witnessed-logs.ts';
 import { note, say, table } from './output.ts';
 import { FROM_ENVIRONMENT, withSettings } from './settings.ts';
 
@@ -27,7 +28,7 @@ export function configCommand(): Command {
           `
 ${FROM_ENVIRONMENT}
 
-Files that the settings name are read too: master seed, admin key, certificate and private key. The data directory is not touched.
+Files that the settings name are read too: master seed, admin key, certificate and private key, witnessed logs. The data directory is not touched.
 ${EXIT_CODES}
 
 Example:
@@ -58,6 +59,7 @@ function check({ json, ...flags }: ConfigFlags): void {
   withProblems(json === true, () => {
     const { config } = gatherConfig(flags, process.env);
     const tls = loadTls(config);
+    if (config.witnessLogs !== undefined) readWitnessedLogs('witness-logs', config.witnessLogs);
     const warnings = tls === undefined ? [] : certificateWarnings(tls.certificate, systemClock.wallMicros() / 1000);
     if (json === true) say(JSON.stringify({ ok: true, warnings }));
     else {

@@ -13,14 +13,15 @@ export function serveCommand(): Command {
     `
 ${FROM_ENVIRONMENT}
 
-SIGTERM and SIGINT drain and stop, SIGHUP reads the TLS certificate and key again.
+SIGTERM and SIGINT drain and stop, SIGHUP reads the TLS certificate and key and the logs that are witnessed again.
 
 Exit codes: 0 stopped by a signal, 2 usage, 70 a write or check failed, 75 data directory in use,
 78 refuses to start (evidence against the data, the guard or the keys).
 
 Examples:
   $ indelible serve --data-dir /var/lib/indelible --listen 127.0.0.1:8080 --origin-base audit.example.com
-  $ indelible serve --config /etc/indelible.yaml`,
+  $ indelible serve --config /etc/indelible.yaml
+  $ indelible serve --witness-name witness.example.com/w1 --witness-logs peers.txt`,
   );
   return command.action(async (flags: Record<string, string>) => {
     process.exitCode = await serve(flags);
@@ -40,10 +41,12 @@ async function serve(flags: Record<string, string>): Promise<number> {
     process.stderr.write(`indelible: ${error.message}\n`);
     return error.exitCode;
   }
+  const { witness } = running;
+  if (witness?.firstStart === true) process.stderr.write(`  witness key   ${witness.verifierKey.text}\n\n`);
   // Handlers first: whoever reads the line may send a signal at once.
   process.on('SIGTERM', running.stop);
   process.on('SIGINT', running.stop);
-  // Without TLS there is nothing to read again, and whoever started this by hand expects it to end with its terminal.
+  // Without TLS and witness there is nothing to read again, and whoever started this by hand expects it to end with its terminal.
   process.on('SIGHUP', running.reload ?? (process.stdin.isTTY ? running.stop : () => {}));
   process.stdout.write(`listening on ${running.url}\n`);
   return running.stopped;

@@ -8,10 +8,10 @@
  *
  * Messages never repeat a value or a line of the file: what stands there by mistake may be a secret.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml';
 import { fileKey, SETTINGS, type Setting, type SettingName, shapeOf } from './config.ts';
 import { EXIT, ExitError } from './errors.ts';
+import { readAtMost } from './files.ts';
 import { nearest } from './nearest.ts';
 import { hideSecrets } from './secrets.ts';
 
@@ -79,23 +79,6 @@ export function readConfigFile(path: string): FileContent {
 
 function reason(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? 'it cannot be opened';
-}
-
-/** The first bytes of a file: a device or pipe that never ends must not fill the memory. */
-function readAtMost(path: string, limit: number): Uint8Array {
-  const fd = openSync(path, 'r');
-  try {
-    const bytes = new Uint8Array(limit);
-    let size = 0;
-    while (size < limit) {
-      const read = readSync(fd, bytes, size, limit - size, null);
-      if (read === 0) break;
-      size += read;
-    }
-    return bytes.subarray(0, size);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Reads the bytes of a configuration file; `path` is for the messages. */

@@ -57,6 +57,15 @@ const files = z
   .transform((text) => text.split(',').filter((path) => path !== ''))
   .meta({ shape: 'list' });
 
+/** At most 255 bytes, for a cosignature may have to name it in one byte of length (SPECS COS-6); no white space and no plus (SN-5). */
+const witnessName = z
+  .string()
+  .regex(/^[!-*,-~]{1,255}$/, 'is not 1 to 255 printable ASCII characters without space or +')
+  .refine(
+    (text) => !text.endsWith('/') && !text.includes('://'),
+    'is a name without scheme and final slash, such as witness.example.com/w1',
+  );
+
 /** Bytes, or a share of the file system. */
 const minFreeSpace = z
   .string()
@@ -272,6 +281,20 @@ export const SETTINGS = {
     help: 'how long after a start that begins, seconds; e.g. 60',
     fallback: '60',
     schema: whole(0, 86_400),
+  },
+  witnessLogs: {
+    flag: 'witness-logs',
+    value: 'FILE',
+    help: 'be a witness too, under /witness/, for the log lines of this trust policy; read again on SIGHUP; e.g. /etc/indelible/peers.txt',
+    fallback: undefined,
+    schema: z.string().min(1, 'is empty'),
+  },
+  witnessName: {
+    flag: 'witness-name',
+    value: 'NAME',
+    help: 'name of that witness, for ever; e.g. witness.example.com/w1',
+    fallback: undefined,
+    schema: witnessName,
   },
   logLevel: {
     flag: 'log-level',

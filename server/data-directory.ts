@@ -1,5 +1,5 @@
 /**
- * The data directory: DIR/{format, db/, guard, keys/, derived/, run}, and what may be made of what is found there (DESIGN §3, Start).
+ * The data directory: DIR/{format, db/, guard, keys/, derived/, witness/, run}, and what may be made of what is found there (DESIGN §3, Start).
  *
  *   first start: keys/ and master → guard with both slots at 0 → db/ → commit 1 → format
  *
@@ -28,7 +28,7 @@ import type { TableScope } from './storage/table-scan.ts';
 /** The layout of a data directory that this version reads and writes. */
 const FORMAT = 2;
 
-const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'run', 'lost+found']);
+const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'witness', 'run', 'lost+found']);
 
 export interface DataDirectoryOptions {
   readonly path: string;
@@ -81,7 +81,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
 }
 
 /** An error of the operating system while opening, as an exit code: a failing or full disk is 70, the rest is the operator's to set right. */
-function fromSystemError(path: string, error: unknown): unknown {
+export function fromSystemError(path: string, error: unknown): unknown {
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (error instanceof ExitError || code === undefined || syscall === undefined) return error;
   return new ExitError(DISK_FAILS.has(code) ? EXIT.failStop : EXIT.usage, `cannot open ${path}: ${message}`, {

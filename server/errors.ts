@@ -37,6 +37,13 @@ export type ServerErrorCode =
   | 'id_conflict'
   | 'rate_limited'
   | 'too_many_failures'
+  // what a witness is asked
+  | 'malformed_request'
+  | 'malformed_checkpoint'
+  | 'not_signed_by_log'
+  | 'unknown_origin'
+  | 'not_cosigned'
+  | 'inconsistent_checkpoint'
   // what the server can't do now
   | 'pushback'
   | 'storage_full'

@@ -7,11 +7,13 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { inodeOf } from './inode.ts';
 
@@ -57,6 +59,32 @@ function link(temporary: string, path: string): boolean {
 }
 
 /**
+ * Puts a private file (0600) with these bytes in the place of the one that is there, or of none; durable when this resolves. For one
+ * writer at a time. Rejects with the system's error; then either file is there, and the new one perhaps not for long.
+ * Crash here: the old file or the new one, whole, and perhaps a leftover `.tmp-…`.
+ */
+export async function replaceWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+  try {
+    await syncedAndClosed(await open(temporary, 'wx', 0o600), bytes);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw error;
+  }
+  await syncedAndClosed(await open(dirname(path), 'r'));
+}
+
+async function syncedAndClosed(file: FileHandle, bytes?: Uint8Array): Promise<void> {
+  try {
+    if (bytes !== undefined) await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
  * Makes the files in a directory and their names durable, but for one that this process has locked: a lock of POSIX is lost when any
  * descriptor of the file is closed, also one that was opened only to sync it.
  */
@@ -84,6 +112,23 @@ function makeOneDirectory(path: string, mode: number): void {
     mkdirSync(path, { mode });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+  }
+}
+
+/** The first bytes of a file: a device or pipe that never ends must not fill the memory. */
+export function readAtMost(path: string, limit: number): Uint8Array {
+  const fd = openSync(path, 'r');
+  try {
+    const bytes = new Uint8Array(limit);
+    let size = 0;
+    while (size < limit) {
+      const read = readSync(fd, bytes, size, limit - size, null);
+      if (read === 0) break;
+      size += read;
+    }
+    return bytes.subarray(0, size);
+  } finally {
+    closeSync(fd);
   }
 }
 

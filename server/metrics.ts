@@ -133,6 +133,11 @@ export class Metrics {
     });
   }
 
+  /** Takes in the metrics of another part of this process. */
+  include(register: (registry: Registry) => void): void {
+    register(this.#registry);
+  }
+
   get contentType(): string {
     return this.#registry.contentType;
   }

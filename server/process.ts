@@ -13,6 +13,8 @@ import { EXIT, ExitError } from './errors.ts';
 import type { SpaceReport } from './free-space.ts';
 import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
+import { tellCuts } from './http/cuts.ts';
+import { makeDispatcher } from './http/dispatch.ts';
 import { FailedLogins } from './http/failed-logins.ts';
 import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
 import { LoginThrottle } from './http/login-throttle.ts';
@@ -21,6 +23,10 @@ import { certificateEnd, certificateWarnings, loadTls, type Tls } from './http/t
 import { Metrics } from './metrics.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
 import { type StartedServer, startLogServer } from './start.ts';
+import { Witness } from './witness/witness.ts';
+import { registerWitness } from './witness/witness-metrics.ts';
+import { NO_LOGS, reloadLogs, witnessObserver } from './witness/witness-process.ts';
+import { readWitnessedLogs } from './witness/witnessed-logs.ts';
 
 export interface RunningServer {
   readonly url: string;
@@ -29,8 +35,10 @@ export interface RunningServer {
   readonly stopped: Promise<number>;
   /** Drains: what was acknowledged stays, what waits gets its answer. */
   stop(): void;
-  /** Reads certificate and key again; keeps those in use where the new ones cannot serve. Only with TLS. */
+  /** Reads certificate, key and witnessed logs again; keeps what is in use where the new is no good. Only where there is any of these. */
   readonly reload: (() => void) | undefined;
+  /** The witness that this server is too, if it is. */
+  readonly witness: Witness | undefined;
 }
 
 /** Longest time that running requests get to finish when the server stops, in milliseconds. */
@@ -49,6 +57,8 @@ export async function runServer(
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const tls = loadTls(config);
   const policies = readWitnessPolicies(config.witnessPolicy);
+  const { witnessLogs } = config;
+  const logs = witnessLogs === undefined ? undefined : readWitnessedLogs('witness-logs', witnessLogs);
   // Before anything is made: a first start must not fail on a taken port after its key was made.
   const http = await bind(config.listen, tls);
   let ready = false;
@@ -147,6 +157,29 @@ export async function runServer(
     () => started.server.waitingForWitnesses.unheard,
   );
   if (started.first !== undefined) onFirstStart(http.url, started);
+  // After the admin key was shown: a first start that fails here must not lose it.
+  const witness =
+    logs === undefined
+      ? undefined
+      : await Witness.open({
+          path: join(config.dataDir, 'witness'),
+          name: config.witnessName,
+          logs,
+          clock: systemClock,
+          clockLimits: { maxForwardStep: config.maxForwardStep, maxAbsence: config.maxAbsence },
+          room: space,
+          observer: witnessObserver(logger),
+          onFatal,
+        }).catch(async (error: unknown) => {
+          await http.close(0);
+          await started.close();
+          throw error;
+        });
+  if (witness !== undefined) {
+    metrics.include((registry) => registerWitness(registry, () => witness));
+    logger.info({ witness: witness.verifierKey.text, logs: witness.logs }, 'this server is a witness too');
+    if (witness.logs === 0) logger.warn(NO_LOGS);
+  }
   if (started.adopted) logger.warn('adopted one commit that was durable but never acknowledged');
   const limits = {
     maxEventSize: config.maxEventSize,
@@ -182,7 +215,11 @@ export async function runServer(
   });
   const throttle = new LoginThrottle(config.failedLogins, systemClock);
   const access = { proxies, failedLogins, throttle, rates };
-  http.serve({ server: started.server, limits, metrics, ready: () => ready, logger, ...access });
+  const context = { server: started.server, limits, metrics, ready: () => ready, logger, witness, ...access };
+  http.serve(
+    (abandon) => makeDispatcher(context, abandon),
+    tellCuts(logger, (reason) => metrics.cut(reason)),
+  );
   started.server.start();
   ready = true;
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');
@@ -196,7 +233,7 @@ export async function runServer(
     ready = false;
     logger.info('draining');
     // A write may also fail while the last requests run: that is no clean stop.
-    const stopping = shutDown(http, started, logger);
+    const stopping = shutDown(http, started, witness, logger);
     stopping.then(
       (exitCode) => finish(failed ?? exitCode),
       (error: unknown) => {
@@ -205,7 +242,7 @@ export async function runServer(
       },
     );
   };
-  const reload = (): void => {
+  const reloadTls = (): void => {
     try {
       const next = loadTls(config);
       if (next === undefined) return;
@@ -217,7 +254,12 @@ export async function runServer(
       logger.error({ alarm: 'certificate' }, `kept the TLS certificate in use: ${(error as Error).message}`);
     }
   };
-  return { url: http.url, started, stopped, stop, reload: tls === undefined ? undefined : reload };
+  const reload = (): void => {
+    if (tls !== undefined) reloadTls();
+    if (witness !== undefined && witnessLogs !== undefined) reloadLogs(witness, 'witness-logs', witnessLogs, logger);
+  };
+  const hasReload = tls !== undefined || witness !== undefined;
+  return { url: http.url, started, stopped, stop, reload: hasReload ? reload : undefined, witness };
 }
 
 async function bind(listen: Config['listen'], tls: Tls | undefined): Promise<BoundHttpServer> {
@@ -230,10 +272,16 @@ async function bind(listen: Config['listen'], tls: Tls | undefined): Promise<Bou
   }
 }
 
-async function shutDown(http: HttpServer, started: StartedServer, logger: Logger): Promise<number> {
+async function shutDown(
+  http: HttpServer,
+  started: StartedServer,
+  witness: Witness | undefined,
+  logger: Logger,
+): Promise<number> {
   // Whoever waits for a signed head gets it now, not after the interval.
   started.server.publisher.hurry();
   await http.close(DRAIN_GRACE);
+  await witness?.close();
   await started.close();
   logger.info('stopped');
   return EXIT.ok;

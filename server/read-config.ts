@@ -93,13 +93,31 @@ function readFileOf(path: string | undefined, problems: Problem[]): FileContent 
   }
 }
 
+/** Settings that are of no use alone, and what to say to whoever gave one of them. */
+const PAIRS: readonly (readonly [SettingName, SettingName, onlyFirst: string, onlySecond: string])[] = [
+  [
+    'tlsCert',
+    'tlsKey',
+    'a certificate needs its private key: give tls-key too',
+    'a private key needs its certificate: give tls-cert too',
+  ],
+  [
+    'witnessLogs',
+    'witnessName',
+    'a witness needs a name: give witness-name too',
+    'a witness needs logs to witness: give witness-logs too, a file of `log VKEY` lines and the line `quorum none`',
+  ],
+];
+
 function pairProblems(settings: Gathered['settings']): Problem[] {
-  const cert = settings.get('tlsCert');
-  const key = settings.get('tlsKey');
-  if ((cert === undefined) === (key === undefined)) return [];
-  return cert === undefined
-    ? [{ where: key?.source.where ?? '', message: 'a private key needs its certificate: give tls-cert too' }]
-    : [{ where: cert.source.where, message: 'a certificate needs its private key: give tls-key too' }];
+  return PAIRS.flatMap(([first, second, onlyFirst, onlySecond]) => {
+    const one = settings.get(first);
+    const other = settings.get(second);
+    if ((one === undefined) === (other === undefined)) return [];
+    return one === undefined
+      ? [{ where: other?.source.where ?? '', message: onlySecond }]
+      : [{ where: one.source.where, message: onlyFirst }];
+  });
 }
 
 /** The values may be somebody's secrets with a typing error: they are not repeated. */

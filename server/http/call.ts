@@ -4,6 +4,7 @@ import type { ApiKey } from '../access.ts';
 import type { Log } from '../log.ts';
 import type { LogServer } from '../log-server.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Witness } from '../witness/witness.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { ReplyBudget } from './reply-budget.ts';
@@ -39,6 +40,8 @@ export interface Call {
   readonly rates: RateLimiter | undefined;
   /** What all large replies share. */
   readonly replies: ReplyBudget;
+  /** The witness that this server is too, if it is. */
+  readonly witness: Witness | undefined;
   readonly req: IncomingMessage;
   /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
   readonly params: Readonly<Record<string, string>>;

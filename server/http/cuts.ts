@@ -1,3 +1,5 @@
+import type { Logger } from 'pino';
+
 /**
  * Why a connection ends that its client might have gone on with. Every one has a reason here, counted in a metric and named in a line of
  * the log at `debug`; `unnamed` is the reason of those that nobody meant, and each of them is a bug.
@@ -39,4 +41,13 @@ export interface Cut {
   readonly port: number | undefined;
   /** Requests that get no answer. */
   readonly unanswered: number;
+}
+
+/** Tells of each cut in the log: what nobody meant is for whoever looks after the server, all else for whoever wonders about one connection. */
+export function tellCuts(logger: Logger, count: (reason: CutReason) => void = () => {}): (cut: Cut) => void {
+  return (cut) => {
+    count(cut.reason);
+    if (cut.reason === 'unnamed') logger.error(cut, 'a connection ended and nobody knows why');
+    else if (logger.isLevelEnabled('debug')) logger.debug(cut, 'cut a connection');
+  };
 }

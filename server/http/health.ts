@@ -1,10 +1,11 @@
 /** Liveness, readiness and metrics: open to everybody, so they name no log and no tenant. */
 
 import type { Call } from './call.ts';
-import type { Reply } from './reply.ts';
+import { type Reply, text } from './reply.ts';
 
-function text(status: number, body: string, contentType = 'text/plain; charset=utf-8'): Reply {
-  return { status, headers: { 'content-type': contentType, 'cache-control': 'no-store' }, body };
+/** Whoever has metrics to show. */
+interface MetricsCall {
+  readonly metrics: { readonly contentType: string; render(): Promise<string> };
 }
 
 /** The process runs. */
@@ -13,11 +14,11 @@ export function healthz(): Reply {
 }
 
 /** The process takes requests: not while it drains, nor after a failed write. */
-export function readyz({ ready }: Call): Reply {
+export function readyz({ ready }: Pick<Call, 'ready'>): Reply {
   return ready() ? text(200, 'ready\n') : text(503, 'not ready\n');
 }
 
 /** Prometheus text format 0.0.4. */
-export async function metrics({ metrics: registry }: Call): Promise<Reply> {
+export async function metrics({ metrics: registry }: MetricsCall): Promise<Reply> {
   return text(200, await registry.render(), registry.contentType);
 }

@@ -4,10 +4,11 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Connections } from './connections.ts';
-import { type CallContext, makeDispatcher } from './dispatch.ts';
+import type { Cut } from './cuts.ts';
 import { problem } from './problem.ts';
 import { type Reply, send } from './reply.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
+import type { Abandon, RequestHandler } from './site.ts';
 
 export interface HttpServer {
   /** Where it listens, such as http://127.0.0.1:8080, or https with TLS. */
@@ -47,7 +48,8 @@ export const SOCKET_LIMITS: SocketLimits = {
 const MAX_HEADER_SIZE = 16_384;
 /** A server that has its port and answers 503 `not_ready` until it is told what to serve. */
 export interface BoundHttpServer extends HttpServer {
-  serve(context: CallContext): void;
+  /** Answers by the handler that is made, and tells of each connection that is cut. */
+  serve(makeHandler: (abandon: Abandon) => RequestHandler, onCut: (cut: Cut) => void): void;
   /** Takes another certificate for the connections to come; those that are open keep theirs. Does nothing without TLS. */
   renew(tls: SecureContextOptions): void;
 }
@@ -60,7 +62,7 @@ export async function bindHttp(
 ): Promise<BoundHttpServer> {
   const { headersTimeout, requestTimeout, stallTimeout, maxConnections } = { ...SOCKET_LIMITS, ...socketLimits };
   const connections = new Connections(stallTimeout);
-  let dispatch = (req: IncomingMessage, res: ServerResponse): void =>
+  let dispatch: RequestHandler = (req, res) =>
     send(req, res, problem('not_ready', 'the server is starting; nothing was stored, ask again'));
   const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     // Of what a client has sent behind such a request, Node drops all that came with it, and would take the rest for a request.
@@ -141,15 +143,9 @@ export async function bindHttp(
         resolve();
       });
     });
-  const serve = (context: CallContext): void => {
-    const { metrics, logger } = context;
-    connections.onCut = (cut) => {
-      metrics.cut(cut.reason);
-      // What nobody meant is for whoever looks after the server, all else for whoever wonders about one connection.
-      if (cut.reason === 'unnamed') logger.error(cut, 'a connection ended and nobody knows why');
-      else if (logger.isLevelEnabled('debug')) logger.debug(cut, 'cut a connection');
-    };
-    dispatch = makeDispatcher(context, (socket) => connections.cut(socket, 'failed'));
+  const serve: BoundHttpServer['serve'] = (makeHandler, onCut) => {
+    connections.onCut = onCut;
+    dispatch = makeHandler((socket) => connections.cut(socket, 'failed'));
   };
   const renew = (next: SecureContextOptions): void => secure?.setSecureContext(next);
   return { url: `${secure === undefined ? 'http' : 'https'}://${shown}:${address.port}`, serve, renew, close };

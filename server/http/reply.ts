@@ -24,6 +24,11 @@ export function jsonText(status: number, text: string): Reply {
   return { status, headers: JSON_HEADERS, body: `${text}\n` };
 }
 
+/** Text that no cache keeps. */
+export function text(status: number, body: string, contentType = 'text/plain; charset=utf-8'): Reply {
+  return { status, headers: { 'content-type': contentType, 'cache-control': 'no-store' }, body };
+}
+
 /** Says that the entries of an append had been there before, under the same Idempotency-Key. */
 export const REPLAYED: Readonly<Record<string, string>> = { 'idempotency-replayed': 'true' };
 

@@ -4,6 +4,9 @@ import { parseDecimal } from '../../tree/bytes.ts';
 import { ServerError } from '../errors.ts';
 import type { Call } from './call.ts';
 
+/** What a body is read from. */
+export type BodySource = Pick<Call, 'req' | 'bodies'>;
+
 /**
  * Reads a body of at most `limit` bytes and hands it to `done`, or to `refuse` a ServerError: `body_too_large`, `unsupported_encoding`,
  * `bad_request`, `pushback`; what is left unread then closes the connection. A body may take a minute, so the key is looked at again
@@ -11,6 +14,20 @@ import type { Call } from './call.ts';
  */
 export function receiveBody(
   { req, server, key, bodies }: Call,
+  limit: number,
+  done: (body: Uint8Array) => void,
+  refuse: (error: ServerError) => void,
+): void {
+  const checkKey = (body: Uint8Array): void => {
+    if (key === undefined || server.apiKeys.holds(key)) done(body);
+    else refuse(new ServerError('unauthorized', 'this API key is not known, or revoked'));
+  };
+  receiveOpenBody({ req, bodies }, limit, checkKey, refuse);
+}
+
+/** The same for what needs no key. */
+export function receiveOpenBody(
+  { req, bodies }: BodySource,
   limit: number,
   done: (body: Uint8Array) => void,
   refuse: (error: ServerError) => void,
@@ -56,9 +73,7 @@ export function receiveBody(
     if (refused) return;
     const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
     finish();
-    if (key === undefined || server.apiKeys.holds(key))
-      done(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
-    else refuse(new ServerError('unauthorized', 'this API key is not known, or revoked'));
+    done(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
   });
   // Errors too end in `close`, where nobody listens for them.
   req.on('close', () => {

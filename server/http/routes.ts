@@ -14,6 +14,7 @@ import * as raw from './raw.ts';
 import type { Reply } from './reply.ts';
 import { rotations } from './rotations.ts';
 import * as tiles from './tiles.ts';
+import * as witness from './witness.ts';
 
 interface Common {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -79,6 +80,8 @@ export const ROUTES: readonly Route[] = [
   { ...adminOnly, method: 'POST', path: '/admin/keys', handle: admin.createKey },
   { ...adminOnly, method: 'DELETE', path: '/admin/keys/:id', handle: admin.revokeKey },
   { ...adminOnly, method: 'POST', path: '/admin/clock', handle: admin.acceptClock },
+  { ...open, method: 'POST', path: '/witness/add-checkpoint', handle: witness.addCheckpoint },
+  { ...open, path: '/witness/:hash/checkpoint', handle: witness.cosignedCheckpoint },
   { ...open, path: '/healthz', handle: health.healthz },
   { ...open, path: '/readyz', handle: health.readyz },
   { ...open, path: '/metrics', handle: health.metrics },

@@ -356,7 +356,7 @@ describe('usage', () => {
   test('the version and helps with examples are good', async () => {
     const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as Json;
     expect(await user.run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
-    for (const command of ['append', 'get', 'verify', 'logs', 'keys', 'serve', 'adopt']) {
+    for (const command of ['append', 'get', 'verify', 'logs', 'keys', 'serve', 'adopt', 'witness']) {
       const { code, stdout } = await user.run([command, '--help']);
       expect([command, code, stdout.includes('Example')]).toEqual([command, 0, true]);
     }

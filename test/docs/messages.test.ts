@@ -11,11 +11,12 @@ import { ROOT } from '../support/spawn-server.ts';
 const SOURCES = [
   ...['data-directory', 'guard', 'lock', 'recovery', 'secrets', 'start-rules', 'log-state', 'heads', 'publisher'],
   ...['access', 'log', 'tree-reader', 'storage/level', 'storage/wal-scan', 'storage/table-scan', 'process'],
+  ...['witness/witness-directory', 'witness/witness-store'],
 ].map((name) => `server/${name}.ts`);
 
 /** A call that makes such an error, up to its message. */
 const MADE =
-  /(?:\brefused?\(|#damaged\(|new StorageError\(\s*(?:'[a-z_]+'|code),|new GuardError\(\s*'[a-z_]+',|new ServerError\(\s*'damaged',|new ExitError\(\s*(?:EXIT\.(?!usage)\w+|DISK_FAILS\.has\(code\)[^,]+),)\s*(`(?:[^`\\]|\\.)*`|'[^'\n]*')/g;
+  /(?:\brefused?\(|#damaged\(|new StorageError\(\s*(?:'[a-z_]+'|code),|new GuardError\(\s*'[a-z_]+',|new ServerError\(\s*'(?:damaged|outcome_unknown)',|new ExitError\(\s*(?:EXIT\.(?!usage)\w+|DISK_FAILS\.has\(code\)[^,]+),)\s*(`(?:[^`\\]|\\.)*`|'[^'\n]*')/g;
 
 /** A message with an ellipsis for whatever is filled in. */
 function shape(literal: string): string {
@@ -82,7 +83,7 @@ describe('docs/operations.md', () => {
 
 /** Every error code that somewhere in the server is given to an error or a reply. */
 function answered(): Set<string> {
-  const files = ['server', 'server/http', 'server/ingest', 'server/by-hash'].flatMap((folder) =>
+  const files = ['server', 'server/http', 'server/ingest', 'server/by-hash', 'server/witness'].flatMap((folder) =>
     readdirSync(join(ROOT, folder))
       .filter((name) => name.endsWith('.ts'))
       .map((name) => readFileSync(join(ROOT, folder, name), 'utf8')),

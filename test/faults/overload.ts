@@ -155,8 +155,7 @@ class Run {
     const took = (clock.now() - began) / 1000;
     if (measured && took > seconds * 1.1)
       throw new Error(`the load took ${took} s for ${seconds}: it is too slow itself`);
-    for (const end = clock.now() + patience; connections.waiting > 0 && clock.now() < end; )
-      await pause(20);
+    for (const end = clock.now() + patience; connections.waiting > 0 && clock.now() < end; ) await pause(20);
     if (measured && connections.waiting > 0) {
       this.violation(`${connections.waiting} requests still had no answer ${patience} ms after the load`);
     }

@@ -59,6 +59,10 @@ export interface Modules {
   readonly store: typeof import('../../server/storage/store.ts');
   readonly tableScan: typeof import('../../server/storage/table-scan.ts');
   readonly walScan: typeof import('../../server/storage/wal-scan.ts');
+  readonly cosignedHead: typeof import('../../server/witness/cosigned-head.ts');
+  readonly checkOrder: typeof import('../../server/witness/check-order.ts');
+  readonly witnessedLogs: typeof import('../../server/witness/witnessed-logs.ts');
+  readonly ownSignatures: typeof import('../../server/own-signatures.ts');
   readonly memoryFile: typeof import('../../cli/memory-file.ts');
   readonly lineFile: typeof import('../../cli/line-file.ts');
   readonly output: typeof import('../../cli/output.ts');
@@ -121,6 +125,10 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   store: 'server/storage/store',
   tableScan: 'server/storage/table-scan',
   walScan: 'server/storage/wal-scan',
+  cosignedHead: 'server/witness/cosigned-head',
+  checkOrder: 'server/witness/check-order',
+  witnessedLogs: 'server/witness/witnessed-logs',
+  ownSignatures: 'server/own-signatures',
   memoryFile: 'cli/memory-file',
   lineFile: 'cli/line-file',
   output: 'cli/output',

@@ -18,6 +18,7 @@ import { serverTargets } from './targets/server.ts';
 import { storageTargets } from './targets/storage.ts';
 import { treeTargets } from './targets/tree.ts';
 import { trustTargets } from './targets/trust.ts';
+import { witnessTargets } from './targets/witness.ts';
 
 export interface ParserRun {
   /** Folder of the build. */
@@ -62,6 +63,7 @@ export async function fuzzParsers({ build, count, seed, how, progress }: ParserR
       ...ingestTargets(modules),
       ...(await storageTargets(modules, log, path)),
       ...serverTargets(modules, path),
+      ...witnessTargets(modules, path),
     ];
     violations.push(...tableFaults(targets.flatMap(({ covers }) => covers)));
     violations.push(...(await refusedGood(targets)));

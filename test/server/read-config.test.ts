@@ -47,9 +47,9 @@ describe('precedence', () => {
     const base = Number(setting.fallback ?? 70_000);
     return [String(base), String(base + 1), String(base + 2)];
   };
-  /** Certificate, key and seed are files that must exist together; they are tested by themselves. */
+  /** Certificate and key, and the two of a witness, go together, and a seed is a file; they are tested by themselves. */
   const single = (Object.entries(SETTINGS) as [SettingName, Setting][]).filter(
-    ([name]) => !['tlsCert', 'tlsKey', 'masterSeedFile'].includes(name),
+    ([name]) => !['tlsCert', 'tlsKey', 'masterSeedFile', 'witnessLogs', 'witnessName'].includes(name),
   );
 
   test.each(single)('of %s: flag, environment, file, default', (name, setting) => {

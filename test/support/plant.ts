@@ -138,3 +138,14 @@ export const TAIL_REFUSED: readonly Bug[] = [
     replacement: "return refuse('there is a commit that nobody promised');",
   },
 ];
+
+/** Gives the cosignature away, and keeps the head 30 ms later. */
+export const COSIGNED_TOO_EARLY: readonly Bug[] = [
+  {
+    file: 'server/witness/witness-store.js',
+    text: 'await this.#replace(file, encodeHead(head));',
+    replacement: 'setTimeout(() => { this.#replace(file, encodeHead(head)).catch(() => { }); }, 30);',
+  },
+  // Which the next write would notice.
+  { file: 'server/witness/witness-store.js', text: 'if (!same)', replacement: 'if (false)' },
+];

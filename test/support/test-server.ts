@@ -11,7 +11,8 @@ import { afterAll } from '@jest/globals';
 import { pino } from 'pino';
 import type { Scope } from '../../server/access.ts';
 import { HTTP_LIMITS, type HttpLimits } from '../../server/http/call.ts';
-import type { CallContext } from '../../server/http/dispatch.ts';
+import { tellCuts } from '../../server/http/cuts.ts';
+import { type CallContext, makeDispatcher } from '../../server/http/dispatch.ts';
 import { bindHttp, type HttpServer, type SocketLimits } from '../../server/http/http-server.ts';
 import type { NewLog } from '../../server/log-server.ts';
 import { Metrics } from '../../server/metrics.ts';
@@ -33,7 +34,7 @@ export interface TestServerOptions {
   readonly publish?: boolean;
   /** False: ADMIN_KEY is a stranger's. */
   readonly adminKey?: boolean;
-  readonly context?: Partial<Pick<CallContext, 'logger' | 'proxies' | 'rates' | 'throttle'>>;
+  readonly context?: Partial<Pick<CallContext, 'logger' | 'proxies' | 'rates' | 'throttle' | 'witness'>>;
 }
 
 export interface Answer {
@@ -246,14 +247,18 @@ export class TestServer {
       },
     );
     const http = await bindHttp({ host: '127.0.0.1', port: 0 }, sockets);
-    http.serve({
+    const calls = {
       server: this.#started.server,
       limits: { ...HTTP_LIMITS, ...limits },
       metrics,
       ready: () => this.#http !== undefined,
       logger: pino({ level: 'silent' }),
       ...context,
-    });
+    };
+    http.serve(
+      (abandon) => makeDispatcher(calls, abandon),
+      tellCuts(calls.logger, (reason) => metrics.cut(reason)),
+    );
     this.#http = http;
     if (publish) this.#started.server.start();
   }

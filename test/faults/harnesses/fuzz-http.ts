@@ -26,7 +26,7 @@ export const harness: Harness = {
       'requireHostHeader: false,',
       'requireHostHeader: false, insecureHTTPParser: true,',
     ),
-    'two-hosts': plant(5000, 'server/http/dispatch.js', 'hosts > 1 || ', ''),
+    'two-hosts': plant(5000, 'server/http/site.js', 'hosts > 1 || ', ''),
     'exception-as-500': plant(
       5000,
       REQUEST,
@@ -40,12 +40,7 @@ export const harness: Harness = {
       'res.end();',
       "res.end(); if (req.headers.accept !== undefined) socket.write('HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n');",
     ),
-    'closed-at-once': plant(
-      20_000,
-      'server/http/connections.js',
-      'socket.destroySoon = () => this.end(socket);',
-      '',
-    ),
+    'closed-at-once': plant(20_000, 'server/http/connections.js', 'socket.destroySoon = () => this.end(socket);', ''),
     'cut-without-a-reason': plant(
       5000,
       'server/http/http-server.js',
@@ -60,7 +55,7 @@ export const harness: Harness = {
     ),
     leak: plant(
       9000,
-      'server/http/dispatch.js',
+      'server/http/site.js',
       'const started = performance.now();',
       'const started = performance.now(); (globalThis.kept ??= []).push(Buffer.alloc(49152, 1));',
     ),

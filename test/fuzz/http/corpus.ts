@@ -6,6 +6,7 @@ import { ROUTES, type Route } from '../../../server/http/routes.ts';
 import { encodeBundle } from '../../../tree/bundles.ts';
 import { concatBytes, utf8 } from '../../../tree/bytes.ts';
 import { ADMIN_KEY } from '../../support/spawn-server.ts';
+import { WitnessedLog } from '../../support/witnessed-log.ts';
 import { below, pick, type Random } from '../mutator.ts';
 
 export interface HttpRequest {
@@ -25,6 +26,8 @@ export const LOGS = {
   /** Frozen and public: what is read there is the same for ever. */
   frozen: 'frozen',
 } as const;
+/** A log that the server is a witness of. */
+export const WITNESSED = new WitnessedLog('fuzz.example/logs/witnessed', 8);
 /** Entries of the frozen log. */
 export const FROZEN_SIZE = 300;
 
@@ -74,6 +77,7 @@ function parameter(name: string, route: Route, world: World, random: Random): st
   if (name === ':index') return String(below(random, FROZEN_SIZE));
   if (name === ':file') return `${below(random, FROZEN_SIZE)}.tlog-proof`;
   if (name === ':name') return pick(random, SCRATCH);
+  if (name === ':hash') return WITNESSED.hash;
   if (name === ':id') return pick(random, world.spareKeys);
   return name === '*' ? pick(random, TILES) : pick(random, ['0', '1', 'main', 'x']);
 }
@@ -153,6 +157,8 @@ const CONTENTS: Readonly<Record<string, (number: string, random: Random) => Cont
   'POST /admin/logs': (_, random) =>
     json({ name: pick(random, SCRATCH), kind: pick(random, ['events', 'raw']), public_reads: true }),
   'PATCH /admin/logs/:name': (_, random) => json({ public_reads: random() < 0.5 }),
+  // Of the empty tree, which may be sent again for ever.
+  'POST /witness/add-checkpoint': () => ({ type: 'text/plain', body: utf8(WITNESSED.body(0, 0)) }),
   'POST /admin/keys': (_, random) => json({ name: 'fuzz', scope: pick(random, ['append', 'read']), log: LOGS.frozen }),
 };
 

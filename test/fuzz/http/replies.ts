@@ -1,4 +1,5 @@
 /** Reads the replies on a connection, strictly: one spelling, one length, nothing between them. Whatever else there is, is a fault. */
+import { SIZE_CONTENT_TYPE } from '../../../proofs/add-checkpoint.ts';
 
 export interface WireReply {
   readonly status: number;
@@ -69,6 +70,9 @@ export function replyFault(
   }
   // Readiness is a word and no problem.
   if (status === 503 && headers.get('content-type')?.startsWith('text/plain') === true) return undefined;
+  // What a witness says of a conflict is fixed by C2SP tlog-witness.
+  if (status === 409 && headers.get('content-type') === SIZE_CONTENT_TYPE)
+    return /^(?:0|[1-9][0-9]*)\n$/.test(body.toString('latin1')) || head ? undefined : 'a 409 whose size is none';
   if (headers.get('content-type') !== 'application/problem+json')
     return `an error ${status} that is no problem document`;
   if (headers.get('cache-control') !== 'no-store') return `an error ${status} that may be kept`;

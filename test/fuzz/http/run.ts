@@ -1,6 +1,6 @@
 /** Fuzzes the HTTP surface of a real server: hundreds of thousands of requests, most of them wrong, over connections that are reused. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROUTES } from '../../../server/http/routes.ts';
@@ -10,9 +10,10 @@ import { leafHash } from '../../../tree/hash.ts';
 import { within } from '../../faults/expected.ts';
 import { CutLines } from '../../support/cut-lines.ts';
 import { BUILD, ServerProcess } from '../../support/spawn-server.ts';
+import { logsFile } from '../../support/witnessed-log.ts';
 import { show } from '../target.ts';
 import { Client } from './client.ts';
-import { FROZEN_SIZE, LOGS, MADE, nameOf, type World } from './corpus.ts';
+import { FROZEN_SIZE, LOGS, MADE, nameOf, WITNESSED, type World } from './corpus.ts';
 import { documentedCodes } from './documented.ts';
 import { canaryRequest, type Exchange, makeExchange } from './exchanges.ts';
 import { slowClients, tooManyConnections } from './limits.ts';
@@ -66,7 +67,10 @@ export async function fuzzHttp({ build = BUILD, count, seed, limits, progress }:
   const cuts = new CutLines();
   try {
     const { onLine } = cuts;
-    const server = await ServerProcess.start({ dataDir: join(dataDir, 'data'), build, flags: FLAGS, onLine });
+    const logs = join(dataDir, 'logs.txt');
+    writeFileSync(logs, logsFile(WITNESSED));
+    const flags = [...FLAGS, '--witness-logs', logs, '--witness-name', 'witness.example'];
+    const server = await ServerProcess.start({ dataDir: join(dataDir, 'data'), build, flags, onLine });
     if (server.url === '') throw new Error(`the server did not start: ${server.stderr}`);
     const { world, oracle } = await prepare(server);
     const port = Number(new URL(server.url).port);
@@ -142,6 +146,7 @@ async function prepare(server: ServerProcess): Promise<{ world: World; oracle: O
     const { entries } = (await reply.json()) as { entries: { leaf_hash: string }[] };
     hashes.push(...entries.map(({ leaf_hash: hash }) => hash));
   }
+  await post(server, '/witness/add-checkpoint', utf8(WITNESSED.body(0, 0)), 'text/plain');
   await post(server, `/logs/${LOGS.raw}/add-batch`, encodeBundle([utf8('first')]), 'application/octet-stream');
   await post(server, `/admin/logs/${LOGS.frozen}/freeze`, {});
   const makeKey = async (scope: string, log: string | null): Promise<{ id: string; key: string }> =>

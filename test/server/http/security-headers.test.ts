@@ -44,6 +44,7 @@ function pathOf(pattern: string, log: string): string {
     .replace(':index', '0')
     .replace(':file', '0.tlog-proof')
     .replace(':id', 'f'.repeat(16))
+    .replace(':hash', '0'.repeat(64))
     .replace('tile/*', 'tile/0/000.p/1');
 }
 

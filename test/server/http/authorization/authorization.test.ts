@@ -2,9 +2,11 @@
  * Who may do what: every route of the server's table, with every kind of key, on every kind of log, against the rules of rules.ts. A refused
  * request changes nothing, and nobody can tell a log that is not his from one that is not there.
  */
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ROUTES } from '../../../../server/http/routes.ts';
 import { ADMIN_KEY, type Answer, type Send, TestServer } from '../../../support/test-server.ts';
+import { WitnessedLog } from '../../../support/witnessed-log.ts';
+import { closeWitnesses, OpenWitness } from '../../witness/open-witness.ts';
 import {
   type Bearer,
   type LogState,
@@ -15,7 +17,10 @@ import {
   verdictOnServer,
 } from './rules.ts';
 
-const server = await TestServer.start();
+/** A log that the witness in the server knows: it is asked by anybody, and cares for no key. */
+const witnessed = new WitnessedLog('example.com/logs/main', 8);
+const opened = await OpenWitness.of([witnessed]);
+const server = await TestServer.start({ context: { witness: opened.witness } });
 
 /** How a route is asked, and what it says to whoever may ask. A new route needs an entry of its own here. */
 interface Asked extends Need {
@@ -84,6 +89,12 @@ const ASKED: Readonly<Record<string, Asked>> = {
   'POST /admin/keys': { ...admin, path: '/admin/keys', good: 201, send: () => json({ scope: 'read' }) },
   'DELETE /admin/keys/:id': { ...admin, path: '/admin/keys/0000000000000000', good: 404 },
   'POST /admin/clock': { ...admin, path: '/admin/clock' },
+  'POST /witness/add-checkpoint': {
+    ...open,
+    path: '/witness/add-checkpoint',
+    send: () => ({ body: witnessed.body(0, 0) }),
+  },
+  'GET /witness/:hash/checkpoint': { ...open, path: `/witness/${witnessed.hash}/checkpoint` },
   'GET /healthz': { ...open, path: '/healthz' },
   'GET /readyz': { ...open, path: '/readyz' },
   'GET /metrics': { ...open, path: '/metrics' },
@@ -164,6 +175,7 @@ async function makeLog({ name, status, publicReads, kind }: LogState): Promise<v
 }
 
 beforeAll(async () => {
+  await opened.ask(witnessed.request(0, 0));
   for (const log of LOGS) await makeLog(log);
   await server.makeLog(OTHER, { publicReads: false });
   const revoked = await server.makeKey(['admin']);
@@ -235,6 +247,8 @@ async function seen(
   if (verdict === 'good') return [{ status: answer.status }, answer];
   return [{ status: answer.status, code: answer.json()['code'] as string }, answer];
 }
+
+afterAll(closeWitnesses);
 
 test('every route has an entry, and every entry is of a route', () => {
   expect(ROUTES.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(Object.keys(ASKED).sort());
