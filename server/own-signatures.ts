@@ -20,7 +20,7 @@ export function checkTreeHeadSignature(signature: Uint8Array, head: TimedTreeHea
 
 const keys = new WeakMap<VerifierKey, KeyObject>();
 
-const verifyByOpenssl: Verify = (key, message, signature) => {
+export const verifyByOpenssl: Verify = (key, message, signature) => {
   let publicKey = keys.get(key);
   if (publicKey === undefined) {
     const x = Buffer.from(key.publicKey).toString('base64url');
