@@ -19,6 +19,7 @@ export interface Modules {
   readonly leaf: typeof import('../../proofs/leaf.ts');
   readonly time: typeof import('../../proofs/time.ts');
   readonly tlogProof: typeof import('../../proofs/tlog-proof.ts');
+  readonly fraudProof: typeof import('../../proofs/fraud-proof.ts');
   readonly treeHead: typeof import('../../proofs/tree-head-signature.ts');
   readonly appendBody: typeof import('../../client/append-body.ts');
   readonly checkReply: typeof import('../../client/check-reply.ts');
@@ -27,6 +28,9 @@ export interface Modules {
   readonly json: typeof import('../../client/json.ts');
   readonly replies: typeof import('../../client/replies.ts');
   readonly retry: typeof import('../../client/retry.ts');
+  readonly monitorState: typeof import('../../client/monitor/state.ts');
+  readonly monitorRules: typeof import('../../client/monitor/rules.ts');
+  readonly treeReader: typeof import('../../client/tree-reader.ts');
   readonly transport: typeof import('../../client/transport.ts');
   readonly messages: typeof import('../../proto/messages.ts');
   readonly access: typeof import('../../server/access.ts');
@@ -58,6 +62,9 @@ export interface Modules {
   readonly memoryFile: typeof import('../../cli/memory-file.ts');
   readonly lineFile: typeof import('../../cli/line-file.ts');
   readonly output: typeof import('../../cli/output.ts');
+  readonly rulesFile: typeof import('../../cli/monitoring/rules-file.ts');
+  readonly webhook: typeof import('../../cli/monitoring/webhook.ts');
+  readonly auditCommand: typeof import('../../cli/audit.ts');
 }
 
 const FILES: Readonly<Record<keyof Modules, string>> = {
@@ -77,6 +84,7 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   leaf: 'proofs/leaf',
   time: 'proofs/time',
   tlogProof: 'proofs/tlog-proof',
+  fraudProof: 'proofs/fraud-proof',
   treeHead: 'proofs/tree-head-signature',
   appendBody: 'client/append-body',
   checkReply: 'client/check-reply',
@@ -85,6 +93,9 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   json: 'client/json',
   replies: 'client/replies',
   retry: 'client/retry',
+  monitorState: 'client/monitor/state',
+  monitorRules: 'client/monitor/rules',
+  treeReader: 'client/tree-reader',
   transport: 'client/transport',
   messages: 'proto/messages',
   access: 'server/access',
@@ -116,6 +127,9 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   memoryFile: 'cli/memory-file',
   lineFile: 'cli/line-file',
   output: 'cli/output',
+  rulesFile: 'cli/monitoring/rules-file',
+  webhook: 'cli/monitoring/webhook',
+  auditCommand: 'cli/audit',
 };
 
 /** Loads them from the folder of a build. */
