@@ -36,7 +36,7 @@ interface MonitorFlags extends WatchedFlags {
 }
 
 /** How long `--once` waits for the webhook to take what was found, in milliseconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 8000;
 const WEBHOOK_TIMEOUT = 15_000;
 
 export function monitorCommand(): Command {

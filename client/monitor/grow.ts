@@ -8,14 +8,7 @@ import { formatMicros } from '../../proofs/time.ts';
 import { extendFrontier, frontierRoot } from '../../tree/frontier.ts';
 import { leafHashes, type TreeHash } from '../../tree/hash.ts';
 import type { LeafRun } from '../tree-reader.ts';
-import type { TreePoint } from './state.ts';
-
-/** Something about one leaf that must not be. */
-export interface LeafFault {
-  readonly code: 'unparsable_entry' | 'received_at_decreased';
-  readonly leafIndex: number;
-  readonly message: string;
-}
+import type { LeafFault, TreePoint } from './state.ts';
 
 /** A tree that grows by runs of leaves, which must follow each other. */
 export class GrowingTree {

@@ -13,7 +13,6 @@ import { equalBytes, fromBase64, toBase64 } from '../../tree/bytes.ts';
 import { type Frontier, frontierLength, frontierRoot } from '../../tree/frontier.ts';
 import { asTreeHash, type TreeHash } from '../../tree/hash.ts';
 import { type ActiveAlarm, ALARM_LEVELS, type Alert } from './alarms.ts';
-import type { LeafFault } from './grow.ts';
 
 /** `foreign`: the state is of another log. `damaged`: it is no state. `newer`: a newer version made it. */
 export class MonitorStateError extends LogError<'foreign' | 'damaged' | 'newer'> {}
@@ -24,6 +23,13 @@ export interface TreePoint {
   readonly frontier: Frontier;
   /** receivedAt of the last leaf in microseconds, 0 for none; raw logs have none. */
   readonly receivedAt: number;
+}
+
+/** Something about one leaf that must not be. */
+export interface LeafFault {
+  readonly code: 'unparsable_entry' | 'received_at_decreased';
+  readonly leafIndex: number;
+  readonly message: string;
 }
 
 /** A head that is signed and larger than what was rebuilt so far: it will be compared when its size is reached. */
