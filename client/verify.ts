@@ -15,9 +15,12 @@ export { type FraudProof, type ProvenFraud, parseFraudProof, verifyFraudProof } 
 export { verifyInclusion } from '../proofs/inclusion.ts';
 export { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 export { type EventHeader, parseHeader } from '../proofs/leaf.ts';
+export { type Policy, parsePolicy } from '../proofs/policy.ts';
+export { openRotation, type Rotation, type RotationClaim, verifyRotation } from '../proofs/rotation.ts';
 export { formatMicros, parseMicros } from '../proofs/time.ts';
 export { parseTlogProof, type TlogProof } from '../proofs/tlog-proof.ts';
 export { type TimedTreeHead, verifyTreeHeadSignature } from '../proofs/tree-head-signature.ts';
+export { type Cosigned, openWitnessed, type WitnessedCheckpoint } from '../proofs/witnessed.ts';
 export { decodeBundle } from '../tree/bundles.ts';
 export { fromBase64, toBase64 } from '../tree/bytes.ts';
 export { asLeafHash, asTreeHash, type LeafHash, leafHash, type NodeHash, type TreeHash } from '../tree/hash.ts';

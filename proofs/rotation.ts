@@ -25,7 +25,7 @@ import { type EventEntry, verifyEntry } from './entry.ts';
 import { NoteError } from './error.ts';
 import { ALGORITHM_ED25519, type NoteSigner, parseVerifierKey, type VerifierKey, type Verify } from './key.ts';
 import { checkEventText, parseHeader } from './leaf.ts';
-import { openNote, signNote } from './note.ts';
+import { formatSignatureLines, openNote, signNote } from './note.ts';
 import type { Policy } from './policy.ts';
 import { openWitnessed } from './witnessed.ts';
 
@@ -63,21 +63,23 @@ export function signRotation(fields: Pick<Rotation, 'treeSize'>, oldSigner: Note
 
 /**
  * Reads a statement about this key, signed by it and by the key that it names. That moves no pin yet: `verifyRotation` does.
- * Throws NoteError: `malformed_note`, `unknown_signer`, `invalid_signature`, `malformed_rotation`, and `rotation_refused` where the statement
- * is about another key.
+ * Throws NoteError: all that `openNote` throws, `malformed_rotation`, and `rotation_refused` where the statement is about another key.
  */
 export function openRotation(note: string | Uint8Array, oldKey: VerifierKey, verify?: Verify): Rotation {
   // The name of the second key is known only from the text, and the text counts only once the first key has signed it (SN-13).
   const rotation = parseRotation(openNote(note, [oldKey], verify).text);
   if (rotation.oldKey.text !== oldKey.text)
     throw refused(`the statement replaces the key ${rotation.oldKey.text}, and the pinned one is ${oldKey.text}`);
-  const { signatures, unverified } = openNote(note, [oldKey, rotation.newKey], verify);
+  const { text, signatures } = openNote(note, [oldKey, rotation.newKey], verify);
   const [first, second] = signatures;
-  if (first?.keyId !== oldKey.keyId || second?.keyId !== rotation.newKey.keyId || unverified.length > 0)
+  if (first?.keyId !== oldKey.keyId || second?.keyId !== rotation.newKey.keyId)
     throw new NoteError(
       'unknown_signer',
-      'a statement of key rotation has two signatures, the first by the old key and the second by the new one',
+      'a statement of key rotation is signed by the old key and then by the new one',
     );
+  // Lines by others, and second ones by the same key, are passed over in other notes. This one has one spelling.
+  if (`${text}\n${formatSignatureLines(signatures)}` !== (typeof note === 'string' ? note : fromUtf8(note)))
+    throw malformed('it has other lines than the two signatures');
   return rotation;
 }
 
@@ -136,7 +138,9 @@ export function verifyRotation(claim: RotationClaim, verify?: Verify): VerifierK
   verifyEntry({ entry, checkpoint: recorded, proof: inclusion });
   checkRecord(entry, statement);
   if (treeSize > head.treeSize)
-    throw refused(`the statement is about tree size ${treeSize}, and the head by the old key has only ${head.treeSize}`);
+    throw refused(
+      `the statement is about tree size ${treeSize}, and the head by the old key has only ${head.treeSize}`,
+    );
   if (recorder === undefined && treeSize > entry.leafIndex)
     throw refused(`the statement is about tree size ${treeSize}, and its entry has the leaf index ${entry.leafIndex}`);
   const newHead = openCheckpoint(claim.newHead, newKey, verify);

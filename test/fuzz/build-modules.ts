@@ -20,6 +20,10 @@ export interface Modules {
   readonly time: typeof import('../../proofs/time.ts');
   readonly tlogProof: typeof import('../../proofs/tlog-proof.ts');
   readonly fraudProof: typeof import('../../proofs/fraud-proof.ts');
+  readonly policy: typeof import('../../proofs/policy.ts');
+  readonly witnessed: typeof import('../../proofs/witnessed.ts');
+  readonly addCheckpoint: typeof import('../../proofs/add-checkpoint.ts');
+  readonly rotation: typeof import('../../proofs/rotation.ts');
   readonly treeHead: typeof import('../../proofs/tree-head-signature.ts');
   readonly appendBody: typeof import('../../client/append-body.ts');
   readonly checkReply: typeof import('../../client/check-reply.ts');
@@ -85,6 +89,10 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   time: 'proofs/time',
   tlogProof: 'proofs/tlog-proof',
   fraudProof: 'proofs/fraud-proof',
+  policy: 'proofs/policy',
+  witnessed: 'proofs/witnessed',
+  addCheckpoint: 'proofs/add-checkpoint',
+  rotation: 'proofs/rotation',
   treeHead: 'proofs/tree-head-signature',
   appendBody: 'client/append-body',
   checkReply: 'client/check-reply',

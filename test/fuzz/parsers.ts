@@ -17,6 +17,7 @@ import { proofTargets } from './targets/proofs.ts';
 import { serverTargets } from './targets/server.ts';
 import { storageTargets } from './targets/storage.ts';
 import { treeTargets } from './targets/tree.ts';
+import { trustTargets } from './targets/trust.ts';
 
 export interface ParserRun {
   /** Folder of the build. */
@@ -56,6 +57,7 @@ export async function fuzzParsers({ build, count, seed, how, progress }: ParserR
     const targets = [
       ...treeTargets(modules),
       ...proofTargets(modules, log),
+      ...trustTargets(modules, log),
       ...clientTargets(modules, log, path),
       ...ingestTargets(modules),
       ...(await storageTargets(modules, log, path)),

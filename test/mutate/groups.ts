@@ -11,8 +11,15 @@ export interface Group {
 export const GROUPS: readonly Group[] = [
   { name: 'inclusion', mutate: ['proofs/inclusion.ts'], tests: ['proofs/merkle-vectors', 'proofs/inclusion'] },
   { name: 'consistency', mutate: ['proofs/consistency.ts'], tests: ['proofs/merkle-vectors', 'proofs/consistency'] },
-  { name: 'note', mutate: ['proofs/note.ts', 'proofs/cosignature.ts'], tests: ['proofs/note'] },
+  { name: 'note', mutate: ['proofs/note.ts', 'proofs/cosignature.ts'], tests: ['proofs/note', 'proofs/cosignature'] },
   { name: 'checkpoint', mutate: ['proofs/checkpoint.ts'], tests: ['proofs/checkpoint'] },
+  { name: 'policy', mutate: ['proofs/policy.ts'], tests: ['proofs/policy'] },
+  {
+    name: 'witnessed',
+    mutate: ['proofs/witnessed.ts', 'proofs/add-checkpoint.ts'],
+    tests: ['proofs/add-checkpoint', 'proofs/witnessed'],
+  },
+  { name: 'rotation', mutate: ['proofs/rotation.ts'], tests: ['proofs/rotation'] },
   { name: 'tlog-proof', mutate: ['proofs/tlog-proof.ts'], tests: ['proofs/tlog-proof'] },
   {
     name: 'signatures',

@@ -2,14 +2,18 @@ import { describe, expect, test } from '@jest/globals';
 import { cosignatureMessage } from '../../proofs/cosignature.ts';
 import { sign } from '../../proofs/ed25519.ts';
 import {
+  addSignatures,
   ed25519Signer,
+  formatSignatureLines,
   MAX_NOTE_SIZE,
   makeVerifierKey,
   type NoteSignature,
   openNote,
+  parseSignatureLines,
   parseSignerKey,
   parseVerifierKey,
   signNote,
+  splitNote,
 } from '../../proofs/note.ts';
 import { concatBytes, fromBase64, toBase64, toHex, u64, utf8 } from '../../tree/bytes.ts';
 import { sha256 } from '../../tree/sha256.ts';
@@ -285,5 +289,60 @@ describe('malformed notes', () => {
   test('a longer way to name a key does not make it another: text and base64 have one spelling', () => {
     expect(toBase64(fromBase64(base64))).toBe(base64);
     expect(ed25519Signer('x', new Uint8Array(32)).verifierKey.text).toMatch(/^x\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$/);
+  });
+});
+
+describe('signature lines alone, as a witness answers (SPECS §7.1)', () => {
+  test('are read and written again', () => {
+    const lines = parseSignatureLines(`${PETER_LINE}${ENOCH_LINE}`);
+    expect(lines).toEqual(openNote(`${TEXT}\n${PETER_LINE}${ENOCH_LINE}`, known).signatures);
+    expect(formatSignatureLines(lines)).toBe(`${PETER_LINE}${ENOCH_LINE}`);
+    expect(parseSignatureLines(STRANGER_LINE)).toEqual([{ name: 'stranger', keyId: 1, signature: Uint8Array.of(2) }]);
+    expect(parseSignatureLines(STRANGER_LINE.repeat(100))).toHaveLength(1);
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['an empty line', '\n'],
+    ['no newline at the end', PETER_LINE.slice(0, -1)],
+    ['an empty line behind', `${PETER_LINE}\n`],
+    ['an empty line before', `\n${PETER_LINE}`],
+    ['an empty line between', `${PETER_LINE}\n${ENOCH_LINE}`],
+    ['a text before, as in a note', `${TEXT}\n${PETER_LINE}`],
+    ['a line that is none', `${PETER_LINE}hello\n`],
+    ['CR LF', PETER_LINE.replace('\n', '\r\n')],
+    ['a lone surrogate', PETER_LINE.replace('Peter', '\ud800')],
+    ['a hyphen', PETER_LINE.replace('—', '-')],
+    ['base64 in another spelling', PETER_LINE.replace('nAM=', 'nAN=')],
+    ['101 lines', STRANGER_LINE.repeat(101)],
+    ['too many bytes', `— x ${'A'.repeat(MAX_NOTE_SIZE)}\n`],
+  ])('refused: %s', (_, text) => {
+    expect(codeOf(() => parseSignatureLines(text))).toBe('malformed_note');
+  });
+
+  test.each<[string, NoteSignature[]]>([
+    ['none', []],
+    ['a name that is none', [{ name: 'two words', keyId: 1, signature: Uint8Array.of(1) }]],
+    ['an empty name', [{ name: '', keyId: 1, signature: Uint8Array.of(1) }]],
+    ['a name with a line in it', [{ name: 'a b AAAAAQI=\n— c', keyId: 1, signature: Uint8Array.of(1) }]],
+    ['a signature of nothing', [{ name: 'a', keyId: 1, signature: new Uint8Array(0) }]],
+  ])('nor are they written: %s', (_, lines) => {
+    expect(codeOf(() => formatSignatureLines(lines))).toBe('malformed_note');
+  });
+
+  test('are put under a note, in the place of older ones by the same keys, and nobody else is touched (SN-12)', () => {
+    const note = `${TEXT}\n${PETER_LINE}${STRANGER_LINE}`;
+    expect(addSignatures(note, parseSignatureLines(ENOCH_LINE))).toBe(`${note}${ENOCH_LINE}`);
+    const newer = '— stranger AAAAAQM=\n';
+    expect(addSignatures(note, parseSignatureLines(newer))).toBe(`${TEXT}\n${PETER_LINE}${newer}`);
+    const sameNameOnly = '— stranger AAAAAgM=\n';
+    expect(addSignatures(note, parseSignatureLines(sameNameOnly))).toBe(`${note}${sameNameOnly}`);
+    expect(addSignatures(note, [])).toBe(note);
+    expect(codeOf(() => addSignatures(TEXT, parseSignatureLines(ENOCH_LINE)))).toBe('malformed_note');
+  });
+
+  test('a note in its parts, nothing verified', () => {
+    const { text, lines } = splitNote(`${TEXT}\n${STRANGER_LINE}`);
+    expect([new TextDecoder().decode(text), lines.map(({ name }) => name)]).toEqual([TEXT, ['stranger']]);
   });
 });
