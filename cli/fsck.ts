@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { type CheckedLog, checkTiledLog, type Difference } from '../client/check-log.ts';
 import { baseUrl, Transport } from '../client/transport.ts';
 import { toBase64 } from '../tree/bytes.ts';
-import { givenKey } from './options.ts';
+import { environmentKey, givenKey } from './options.ts';
 import { EXIT_GOOD, EXIT_WRONG, note, printable, run, Stopped, say, usage } from './output.ts';
 import { startProgress } from './progress.ts';
 
@@ -202,13 +202,6 @@ async function checkUrl({ vkey, key, origin, entriesOnly, json }: FsckFlags, giv
       );
   }
   return differences === 0 ? EXIT_GOOD : EXIT_WRONG;
-}
-
-/** The API key of the environment, but never for somebody else's server: this command reads other people's logs too. */
-function environmentKey(url: string): string | undefined {
-  const own = process.env['INDELIBLE_URL'];
-  if (own === undefined || new URL(baseUrl(own)).origin !== new URL(baseUrl(url)).origin) return undefined;
-  return process.env['INDELIBLE_KEY'];
 }
 
 function differenceText({ path, problem, message }: Difference): string {

@@ -25,6 +25,8 @@ const serverCommands = clientCommands.some((command) => command.name() === proce
       (await import('./config.ts')).configCommand(),
       (await import('./adopt.ts')).adoptCommand(),
       (await import('./witness.ts')).witnessCommand(),
+      (await import('./monitor.ts')).monitorCommand(),
+      (await import('./audit.ts')).auditCommand(),
     ];
 
 const program = new Command('indelible')
@@ -37,7 +39,7 @@ program.addHelpText(
 The commands that talk to a server take --url and --key, or INDELIBLE_URL and INDELIBLE_KEY from the environment. What logs have shown
 is remembered in the file INDELIBLE_STATE (default $XDG_STATE_HOME/indelible/heads.json).
 ${EXIT_CODES}
-serve, config, adopt, witness and fsck have their own.
+serve, config, adopt, witness, fsck and monitor have their own.
 
 Example:
   $ indelible serve --data-dir ./data`,

@@ -2,13 +2,13 @@
  * What the commands remember between runs, in one JSON file: the newest head of each log and key, and the verifier key pinned for each
  * URL. Deleting it forgets what a log has shown, so a damaged one is an error and never replaced by an empty one.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, stat, unlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HeadMemory, headName } from '../client/memory.ts';
 import { usage } from './output.ts';
+import { replaceFile } from './replace-file.ts';
 
 interface State {
   /** Checkpoints (signed notes) by origin and key ID. */
@@ -93,29 +93,6 @@ async function update(path: string, change: (state: State) => boolean): Promise<
     return true;
   } finally {
     await unlink(lock).catch(() => undefined);
-  }
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined);
-    throw error;
-  }
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -134,3 +134,10 @@ export function parseLeafIndex(text: string): number {
     throw new InvalidArgumentError('A leaf index is a number from 0.');
   }
 }
+
+/** The API key of the environment, but never for somebody else's server: some commands read other people's logs too. */
+export function environmentKey(url: string): string | undefined {
+  const own = process.env['INDELIBLE_URL'];
+  if (own === undefined || new URL(baseUrl(own)).origin !== new URL(baseUrl(url)).origin) return undefined;
+  return process.env['INDELIBLE_KEY'];
+}

@@ -15,8 +15,11 @@ export const EXIT_CODES = `
 Exit codes: 0 good, 1 a proof, a signature or the tree is wrong, 2 usage, or the server refused the request (status 4xx),
 3 unreachable, or the server failed (status 5xx).`;
 
-/** `usage`: the command can not be meant. `event_differs`: the log holds other bytes than the given file. */
-export class CliError extends LogError<'usage' | 'event_differs'> {}
+/**
+ * `usage`: the command can not be meant. `event_differs`: the log holds other bytes than the given file. `malformed_rules`: a file of watch
+ * rules can not be meant.
+ */
+export class CliError extends LogError<'usage' | 'event_differs' | 'malformed_rules'> {}
 
 /** An error, and what a command had done before it: `lines` for people, `members` for --json. */
 export class Stopped extends Error {
@@ -76,7 +79,7 @@ export function errorCode(error: unknown): string | undefined {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Stopped) return exitCodeOf(error.cause);
   if (error instanceof ProofError || error instanceof NoteError) return EXIT_WRONG;
-  if (error instanceof CliError) return error.code === 'usage' ? EXIT_USAGE : EXIT_WRONG;
+  if (error instanceof CliError) return error.code === 'event_differs' ? EXIT_WRONG : EXIT_USAGE;
   // A file that can not be read or written.
   if (isSystemError(error)) return EXIT_USAGE;
   if (!(error instanceof ClientError)) return EXIT_BUG;

@@ -9,6 +9,7 @@ import { knownHead } from '../client/known-head.ts';
 import type { LogClient } from '../client/log-client.ts';
 import { parseEntryLine, parseEventReply } from '../client/replies.ts';
 import { baseUrl } from '../client/transport.ts';
+import { isFraudProof, type ProvenFraud, parseFraudProof, verifyFraudProof } from '../proofs/fraud-proof.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseTlogProof } from '../proofs/tlog-proof.ts';
 import { equalBytes, parseDecimal, toBase64 } from '../tree/bytes.ts';
@@ -43,7 +44,7 @@ export function verifyCommand(): Command {
       .description('verify entries: by leaf index, from saved answers, or all of a log')
       .argument(
         '[TARGET...]',
-        'a leaf index, a file with a saved answer of GET events/INDEX (- is stdin), or a .tlog-proof',
+        'a leaf index, a file with a saved answer of GET events/INDEX (- is stdin), a .tlog-proof, or a fraud proof',
       )
       .option(
         '--all',
@@ -58,6 +59,7 @@ export function verifyCommand(): Command {
 Files are verified without the server, with --vkey or with the key pinned earlier for --url or for the log's origin.
 Without any key nothing can be trusted, and the exit code is 2. Of several targets all are tried: the exit code is 1 if one is
 wrong. A file whose name is a number is written ./7.
+A fraud proof that holds is proven (0): it shows that the log has signed two heads that cannot both be true. One that does not is 1.
 ${EXIT_CODES}
 
 Examples:
@@ -85,9 +87,17 @@ async function verify(targets: readonly string[], flags: VerifyFlags): Promise<n
     try {
       const online = /^[0-9]+$/.test(target);
       if (online) client ??= openLog(flags, memory);
-      const { proven, key } = online
+      const verified = online
         ? await verifyOnline(target, await (client as Promise<LogClient>))
         : await verifyFile(target, flags, memory);
+      if ('fraud' in verified) {
+        if (event !== undefined) throw usage(`${target} is a fraud proof, and not about an event`);
+        if (flags.json === true) say(JSON.stringify({ target, ...fraudMembers(verified) }));
+        else for (const line of fraudLines(target, verified)) say(printable(line));
+        codes.add(EXIT_GOOD);
+        continue;
+      }
+      const { proven, key } = verified;
       if (event !== undefined && !equalBytes(event, proven.event))
         throw new CliError('event_differs', `the log holds another event than ${flags.event}`);
       if (flags.json === true) say(JSON.stringify({ target, ...provenMembers(proven, key) }));
@@ -110,6 +120,11 @@ interface Verified {
   readonly key: VerifierKey;
 }
 
+interface VerifiedFraud {
+  readonly fraud: ProvenFraud;
+  readonly key: VerifierKey;
+}
+
 async function verifyOnline(target: string, client: LogClient): Promise<Verified> {
   let leafIndex: number;
   try {
@@ -120,8 +135,13 @@ async function verifyOnline(target: string, client: LogClient): Promise<Verified
   return { proven: await client.event(leafIndex), key: await client.verifierKey() };
 }
 
-async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile): Promise<Verified> {
+async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile): Promise<Verified | VerifiedFraud> {
   const reply = path === '-' ? await readStdin() : Uint8Array.from(await readFile(path));
+  if (isFraudProof(reply)) {
+    const fraud = parseFraudProof(reply);
+    const key = await offlineKey(fraud.first, flags, memory);
+    return { fraud: verifyFraudProof(fraud, [key]), key };
+  }
   let key: VerifierKey;
   let proven: ProvenEntry;
   if (path.endsWith('.tlog-proof')) {
@@ -145,6 +165,39 @@ async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile):
       },
     );
   return { proven, key };
+}
+
+/** What a fraud proof has shown, in words for somebody who has never seen one. */
+function fraudLines(target: string, { fraud: { first, second, otherRoot }, key }: VerifiedFraud): string[] {
+  const same = first.treeSize === second.treeSize;
+  const signed = signedBy(key);
+  return [
+    `${target}: PROVEN FRAUD: the log ${key.name} has shown two histories`,
+    `  one head:   ${first.treeSize} entries, root hash ${toBase64(first.rootHash)}, ${signed}`,
+    `  the other:  ${second.treeSize} entries, root hash ${toBase64(second.rootHash)}, ${signed}`,
+    same
+      ? '  Both are signed, and one list of entries has one root hash: at least one of the two was shown to somebody and denied to others.'
+      : `  Both are signed. The first ${first.treeSize} entries of the other tree have the root hash ${toBase64(otherRoot)} by the consistency ` +
+        'proof in this file, which is not the signed one: entries were changed, removed or put in after they had been signed.',
+    '  Only the holder of the key can have made them. Keep the file: anybody can check it with the verifier key alone.',
+  ];
+}
+
+function fraudMembers({ fraud: { first, second, otherRoot }, key }: VerifiedFraud): Record<string, unknown> {
+  const head = ({ treeSize, rootHash, note: checkpoint }: ProvenFraud['first']) => ({
+    tree_size: treeSize,
+    root_hash: toBase64(rootHash),
+    checkpoint,
+  });
+  return {
+    ok: true,
+    fraud: first.treeSize === second.treeSize ? 'split_view' : 'inconsistent',
+    origin: key.name,
+    verifier_key: key.text,
+    first: head(first),
+    second: head(second),
+    other_root_hash: toBase64(otherRoot),
+  };
 }
 
 /** The given key, else the one pinned for --url, else the one pinned for the origin, whatever the URL. Never from the file itself. */

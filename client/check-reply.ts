@@ -60,7 +60,7 @@ export function openSigned(note: string | Uint8Array, key: VerifierKey, policy: 
 export function openHead(
   { treeSize, checkpoint: note }: StatedHead,
   key: VerifierKey,
-  policy: Policy | undefined,
+  policy?: Policy,
 ): Checkpoint {
   const checkpoint = openSigned(note, key, policy);
   if (checkpoint.treeSize !== treeSize)

@@ -11,6 +11,15 @@
 
 export { AdminClient, type KeyInfo, type NewKey, type NewLog, type Scope } from './admin-client.ts';
 export { type AuditOptions, auditLog } from './audit.ts';
+export {
+  type AuditedHead,
+  type AuditHeadsOptions,
+  type AuditProblem,
+  type AuditProblemCode,
+  type AuditReport,
+  auditHeads,
+  type PeriodEnd,
+} from './audit-heads.ts';
 export { type CheckedLog, type CheckLogOptions, checkTiledLog, type Difference } from './check-log.ts';
 export type { ClientClock } from './clock.ts';
 export {

@@ -57,6 +57,14 @@ export interface StatedHead {
   readonly checkpoint: string;
 }
 
+/** A signed head with its time, in milliseconds since the Unix epoch, which only the signature covers. */
+export interface StatedTreeHead extends StatedHead {
+  readonly origin: string;
+  readonly rootHash: TreeHash;
+  readonly timestamp: number;
+  readonly signature: Uint8Array | undefined;
+}
+
 export interface EventReply {
   readonly entry: Required<EventEntry>;
   readonly head: StatedHead;
@@ -147,19 +155,29 @@ export function parseConsistencyReply(bytes: Uint8Array, first: number, second: 
  * Answer of `GET tree-head`. `timestamp` is in milliseconds since the Unix epoch; `signature` is the RFC 6962 one, which covers it, or
  * undefined where the server gives none.
  */
-export function parseTreeHeadReply(bytes: Uint8Array): StatedHead & {
-  readonly origin: string;
-  readonly rootHash: TreeHash;
-  readonly timestamp: number;
-  readonly signature: Uint8Array | undefined;
-} {
-  const reply = readObject(bytes, 'the answer');
+export function parseTreeHeadReply(bytes: Uint8Array): StatedTreeHead {
+  return readTreeHead(readObject(bytes, 'the answer'));
+}
+
+function readTreeHead(reply: JsonObject): StatedTreeHead {
   return {
     ...parseHead(reply),
     origin: readText(reply, 'origin'),
     rootHash: readHash(reply, 'root_hash'),
     timestamp: readNumber(reply, 'timestamp'),
     signature: (reply['signature'] ?? null) === null ? undefined : readBytes(reply, 'signature'),
+  };
+}
+
+/** Answer of `GET tree-heads`: heads, the smallest first, and the size at which the list goes on, undefined at its end. */
+export function parseTreeHeadsReply(bytes: Uint8Array): {
+  readonly heads: readonly StatedTreeHead[];
+  readonly next: number | undefined;
+} {
+  const reply = readObject(bytes, 'the answer');
+  return {
+    heads: readList(reply, 'tree_heads').map((head) => readTreeHead(asObject(head, 'a head'))),
+    next: reply['next'] === null ? undefined : readNumber(reply, 'next'),
   };
 }
 

@@ -11,6 +11,7 @@ export { type Checkpoint, openCheckpoint, type TreeHead } from '../proofs/checkp
 export { verifyConsistency } from '../proofs/consistency.ts';
 export { type EventEntry, verifyEntry } from '../proofs/entry.ts';
 export { LogError, NoteError, type NoteErrorCode, ProofError, type ProofErrorCode } from '../proofs/error.ts';
+export { type FraudProof, type ProvenFraud, parseFraudProof, verifyFraudProof } from '../proofs/fraud-proof.ts';
 export { verifyInclusion } from '../proofs/inclusion.ts';
 export { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 export { type EventHeader, parseHeader } from '../proofs/leaf.ts';

@@ -44,7 +44,11 @@ export type ProofErrorCode =
   /** The stated leaf has another receivedAt. */
   | 'received_at_mismatch'
   /** The stated leaf hash is not that of the leaf. */
-  | 'leaf_hash_mismatch';
+  | 'leaf_hash_mismatch'
+  /** The two heads of a fraud proof go together. */
+  | 'no_contradiction'
+  /** Two heads of different sizes, and nothing that shows that the one is not the beginning of the other. */
+  | 'not_proven';
 
 /** A proof or an entry is wrong. */
 export class ProofError extends LogError<ProofErrorCode> {}
@@ -63,6 +67,8 @@ export type NoteErrorCode =
   | 'malformed_request'
   /** Not a statement of key rotation. */
   | 'malformed_rotation'
+  /** Not a fraud proof. */
+  | 'malformed_fraud_proof'
   /** A key of an algorithm that is not supported here. */
   | 'unknown_algorithm'
   /** The key ID in the text is not that of the key (SN-6). */

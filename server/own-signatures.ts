@@ -36,7 +36,7 @@ function byOneOf<T>([first, ...others]: readonly VerifierKey[], open: (key: Veri
 
 const keys = new WeakMap<VerifierKey, KeyObject>();
 
-const verifyByOpenssl: Verify = (key, message, signature) =>
+export const verifyByOpenssl: Verify = (key, message, signature) =>
   verifyQuickly(key, message, signature) || verifyByCore(key, message, signature);
 
 /** What OpenSSL says and no more, for what anybody may send: a refusal that is judged again costs ten times as much. */

@@ -12,8 +12,11 @@ import { proveInclusion } from '../../proofs/inclusion.ts';
 import { encodeHeader } from '../../proofs/leaf.ts';
 import { ed25519Signer, type NoteSigner } from '../../proofs/note.ts';
 import { formatMicros } from '../../proofs/time.ts';
-import { equalBytes, fromBase64, fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
+import { signTreeHead } from '../../proofs/tree-head-signature.ts';
+import { encodeBundle } from '../../tree/bundles.ts';
+import { concatBytes, equalBytes, fromBase64, fromUtf8, toBase64, utf8 } from '../../tree/bytes.ts';
 import { leafHash } from '../../tree/hash.ts';
+import { parseTilePath, TILE_WIDTH, tileExists, tileSpan } from '../../tree/tiles.ts';
 import { ReferenceTree } from '../support/reference-tree.ts';
 
 export type Json = Record<string, unknown>;
@@ -40,7 +43,7 @@ export interface FakeRequest {
 export interface FakeReply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array<ArrayBuffer>;
 }
 
 /** What happens to a request instead of, or after, its normal handling. */
@@ -86,9 +89,17 @@ export class FakeLog {
   tamper: (request: FakeRequest, reply: Json) => Json = (_request, reply) => reply;
   /** The same for answers that are no JSON. */
   tamperText: (request: FakeRequest, text: string) => string = (_request, text) => text;
+  /** The same for tiles and bundles. */
+  tamperBytes: (request: FakeRequest, bytes: Uint8Array) => Uint8Array = (_request, bytes) => bytes;
+  /** What `GET tree-heads` lists; undefined: it is not there, as in other people's logs. */
+  heads: Json[] | undefined;
   readonly keys: Json[] = [];
   readonly logs: Json[] = [];
   #server: Server | undefined;
+  #tree: { readonly known: readonly Uint8Array[]; readonly tree: ReferenceTree } = {
+    known: [],
+    tree: new ReferenceTree([]),
+  };
 
   constructor(name = 'main', seed = 1) {
     this.name = name;
@@ -101,7 +112,12 @@ export class FakeLog {
   }
 
   tree(): ReferenceTree {
-    return new ReferenceTree(this.entries.map(({ leaf }) => leaf));
+    const leaves = this.entries.map(({ leaf }) => leaf);
+    const { known } = this.#tree;
+    // Tests change entries as they like; what nobody touched need not be hashed again.
+    const same = known.length === leaves.length && leaves.every((leaf, i) => leaf === known[i]);
+    if (!same) this.#tree = { known: leaves, tree: new ReferenceTree(leaves) };
+    return this.#tree.tree;
   }
 
   checkpoint(treeSize = this.signed, origin = this.origin): string {
@@ -129,6 +145,13 @@ export class FakeLog {
     this.entries.push(entry);
     if (this.signs) this.signed = this.entries.length;
     return { entry, replayed: false };
+  }
+
+  /** Adds an event that is received at a time, in microseconds. */
+  addAt(event: string, receivedAt: number): void {
+    const { entry } = this.add(event);
+    const changed = { ...entry, receivedAt };
+    this.entries[entry.leafIndex] = { ...changed, leaf: entryLeaf(changed, this.origin) };
   }
 
   /** Adds events `{"id":"e-0"}` and so on until there are so many. */
@@ -221,6 +244,12 @@ export class FakeLog {
     const tree = this.tree();
     if (path === '') return json(this.info());
     if (path === 'checkpoint') return { status: 200, body: this.checkpoint() };
+    if (path.startsWith('tile/')) return this.#tile(path);
+    if (path === 'tree-heads' && this.heads !== undefined) {
+      const listed = this.heads.filter((head) => (head['tree_size'] as number) >= (number('from') ?? 0));
+      const limit = number('limit') ?? 100;
+      return json({ tree_heads: listed.slice(0, limit), next: listed[limit]?.['tree_size'] ?? null });
+    }
     if (path === 'tree-head')
       return json({
         origin: this.origin,
@@ -265,6 +294,37 @@ export class FakeLog {
     return problem(404, 'not_found');
   }
 
+  /** A tile or entry bundle of the signed tree. */
+  #tile(path: string): FakeReply {
+    const parsed = parseTilePath(path);
+    if (parsed === undefined || !tileExists(parsed.tile, this.signed)) return problem(404, 'no_such_tile');
+    const { level, index, width } = parsed.tile;
+    const first = index * TILE_WIDTH;
+    const tree = this.tree();
+    const bytes =
+      parsed.kind === 'bundle'
+        ? encodeBundle(this.entries.slice(first, first + width).map(({ leaf }) => leaf))
+        : concatBytes(
+            ...Array.from({ length: width }, (_, i) =>
+              tree.hash((first + i) * tileSpan(level), (first + i + 1) * tileSpan(level)),
+            ),
+          );
+    return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: Uint8Array.from(bytes) };
+  }
+
+  /** A head as `GET tree-heads` lists it, `time` in milliseconds. */
+  headJson(treeSize: number, time: number, checkpoint = this.checkpoint(treeSize)): Json {
+    const rootHash = this.tree().root(treeSize);
+    return {
+      origin: this.origin,
+      tree_size: treeSize,
+      root_hash: toBase64(rootHash),
+      timestamp: time,
+      checkpoint,
+      signature: toBase64(signTreeHead({ treeSize, rootHash, timestamp: time }, this.signer)),
+    };
+  }
+
   #admin(request: FakeRequest): FakeReply {
     const { method, path } = request;
     const body = request.body.length === 0 ? {} : (JSON.parse(fromUtf8(request.body)) as Json);
@@ -306,6 +366,8 @@ export class FakeLog {
     if (fault?.kind === 'drop-after') return 'drop';
     const type = reply.headers?.['content-type'];
     if (reply.status >= 300) return reply;
+    if (typeof reply.body !== 'string')
+      return { ...reply, body: Uint8Array.from(this.tamperBytes(request, reply.body)) };
     if (type === 'application/x-ndjson') {
       const lines = JSON.parse(reply.body) as Json[];
       return { ...reply, body: lines.map((line) => `${JSON.stringify(this.tamper(request, line))}\n`).join('') };

@@ -4,6 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parseRulesFile } from '../../cli/monitoring/rules-file.ts';
+import { ALARM_LEVELS } from '../../client/monitor/alarms.ts';
 import { fileKey, SETTINGS, type Setting } from '../../server/config.ts';
 import { EXIT } from '../../server/errors.ts';
 import { hasOpenssl, makeCertificate } from '../support/certificates.ts';
@@ -68,12 +70,35 @@ describe('docs/operations.md', () => {
       'server/request-meter.ts',
       'server/process.ts',
       'server/witness/witness-metrics.ts',
+      'cli/monitoring/metrics.ts',
     ]
       .map((file) => readFileSync(join(ROOT, file), 'utf8'))
       .join('');
     const named = [...page.matchAll(/`(indelible_[a-z_]+)/g)].map(([, name]) => name as string);
     expect(named.length).toBeGreaterThan(5);
     expect(named.filter((name) => !source.includes(`'${name}'`))).toEqual([]);
+  });
+
+  test('says of every alarm of the monitor what to do, and which are warnings', () => {
+    const section = /\n## Monitor\n([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
+    const table = /\| Code \| Means \|[\s\S]*?\n\n/.exec(section)?.[0] ?? '';
+    const rows = [...table.matchAll(/^\| (`[^|]*?) \|/gm)].map(([, first]) => first as string);
+    const levels = rows.flatMap((first) =>
+      [...first.matchAll(/`([a-z_]+)`/g)].map(([, code]) => [code, first.includes('(warning)') ? 'warning' : 'alarm']),
+    );
+    expect(Object.fromEntries(levels)).toEqual(ALARM_LEVELS);
+  });
+
+  test('has every metric of the monitor', () => {
+    const source = readFileSync(join(ROOT, 'cli/monitoring/metrics.ts'), 'utf8');
+    const made = [...source.matchAll(/'(indelible_monitor_[a-z_]+)'/g)].map(([, name]) => name as string);
+    expect(made.length).toBeGreaterThan(10);
+    expect(made.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test('has watch rules that are read', () => {
+    const [, text = ''] = /<!-- rules -->\n```\n([\s\S]*?)```/.exec(page) ?? [];
+    expect(parseRulesFile(new TextEncoder().encode(text), 'rules.yaml').map(({ name }) => name)).toHaveLength(3);
   });
 
   test('names only files that there are', () => {

@@ -19,6 +19,7 @@ export interface Modules {
   readonly leaf: typeof import('../../proofs/leaf.ts');
   readonly time: typeof import('../../proofs/time.ts');
   readonly tlogProof: typeof import('../../proofs/tlog-proof.ts');
+  readonly fraudProof: typeof import('../../proofs/fraud-proof.ts');
   readonly policy: typeof import('../../proofs/policy.ts');
   readonly witnessed: typeof import('../../proofs/witnessed.ts');
   readonly addCheckpoint: typeof import('../../proofs/add-checkpoint.ts');
@@ -31,6 +32,9 @@ export interface Modules {
   readonly json: typeof import('../../client/json.ts');
   readonly replies: typeof import('../../client/replies.ts');
   readonly retry: typeof import('../../client/retry.ts');
+  readonly monitorState: typeof import('../../client/monitor/state.ts');
+  readonly monitorRules: typeof import('../../client/monitor/rules.ts');
+  readonly treeReader: typeof import('../../client/tree-reader.ts');
   readonly transport: typeof import('../../client/transport.ts');
   readonly messages: typeof import('../../proto/messages.ts');
   readonly access: typeof import('../../server/access.ts');
@@ -66,6 +70,9 @@ export interface Modules {
   readonly memoryFile: typeof import('../../cli/memory-file.ts');
   readonly lineFile: typeof import('../../cli/line-file.ts');
   readonly output: typeof import('../../cli/output.ts');
+  readonly rulesFile: typeof import('../../cli/monitoring/rules-file.ts');
+  readonly webhook: typeof import('../../cli/monitoring/webhook.ts');
+  readonly auditCommand: typeof import('../../cli/audit.ts');
 }
 
 const FILES: Readonly<Record<keyof Modules, string>> = {
@@ -85,6 +92,7 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   leaf: 'proofs/leaf',
   time: 'proofs/time',
   tlogProof: 'proofs/tlog-proof',
+  fraudProof: 'proofs/fraud-proof',
   policy: 'proofs/policy',
   witnessed: 'proofs/witnessed',
   addCheckpoint: 'proofs/add-checkpoint',
@@ -97,6 +105,9 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   json: 'client/json',
   replies: 'client/replies',
   retry: 'client/retry',
+  monitorState: 'client/monitor/state',
+  monitorRules: 'client/monitor/rules',
+  treeReader: 'client/tree-reader',
   transport: 'client/transport',
   messages: 'proto/messages',
   access: 'server/access',
@@ -132,6 +143,9 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   memoryFile: 'cli/memory-file',
   lineFile: 'cli/line-file',
   output: 'cli/output',
+  rulesFile: 'cli/monitoring/rules-file',
+  webhook: 'cli/monitoring/webhook',
+  auditCommand: 'cli/audit',
 };
 
 /** Loads them from the folder of a build. */

@@ -106,6 +106,18 @@ export function makeSignedLog({
     key: signer.verifierKey,
     signerText: `PRIVATE+KEY+${ORIGIN}+${key.formatKeyId(signer.verifierKey.keyId)}+${toBase64(bytes.concatBytes(Uint8Array.of(1), seed))}`,
     size: ENTRIES,
+    /** The newest head, opened. */
+    opened: checkpoint.openCheckpoint(notes.cosigned, signer.verifierKey),
+    /** Hashes of the reference again, for a size that is a sum of these powers of two. */
+    frontier: (treeSize: number): TreeHash[] => {
+      const hashes: TreeHash[] = [];
+      for (let begin = 0, power = 2 ** 40; power >= 1; power /= 2)
+        if (begin + power <= treeSize) {
+          hashes.push(asTreeHash(tree.hash(begin, begin + power)));
+          begin += power;
+        }
+      return hashes;
+    },
     /** A tree in which every leaf says its number: hashes of the reference, not of the code under test. */
     rootAt: (treeSize: number) => asTreeHash(tree.hash(0, treeSize)),
   };

@@ -32,6 +32,7 @@ export function clientTargets(modules: Modules, log: SignedLog, folder: string):
     ...provenTargets(modules, log),
     ...argumentTargets(modules),
     ...fileTargets(modules, folder),
+    ...monitorTargets(modules, log),
   ];
 }
 
@@ -86,6 +87,21 @@ function replyTargets({ clientError, replies, json }: Modules, log: SignedLog): 
       'parseConsistencyReply',
       [{ first: 3, second: 7, proof: [hash] }],
       (input) => replies.parseConsistencyReply(input, 3, 7),
+    ),
+    reply(
+      'answer with heads',
+      'parseTreeHeadsReply',
+      [
+        {
+          tree_heads: [
+            { ...head, signature: null },
+            { ...head, signature: toBase64(new Uint8Array(68)) },
+          ],
+          next: 8,
+        },
+        { tree_heads: [], next: null },
+      ],
+      replies.parseTreeHeadsReply,
     ),
     reply(
       'answer with a head',
@@ -338,6 +354,123 @@ function fileTargets({ memoryFile, lineFile, output }: Modules, folder: string):
         }
         const isPacked = input[0] === 0x1f && input[1] === 0x8b;
         expect(isPacked || size <= input.length, 'more than there is');
+      },
+    }),
+  ];
+}
+
+/** What a monitor and an auditor read. */
+function monitorTargets(
+  {
+    errors,
+    clientError,
+    output,
+    monitorState,
+    monitorRules,
+    treeReader,
+    transport,
+    rulesFile,
+    webhook,
+    auditCommand,
+    bundles,
+    tiles,
+  }: Modules,
+  log: SignedLog,
+): Target[] {
+  const { size, tree } = log;
+  const state = {
+    ...monitorState.newState(log.key),
+    kind: 'events' as const,
+    head: log.opened,
+    tree: { size, frontier: log.frontier(size), receivedAt: 7 },
+    freshAt: 1,
+    happened: ['a'],
+  };
+  const files = logFiles({ bundles, tiles }, log);
+  const rules = "rules:\n- name: a\n  action: ['x.*', y]\n- name: b\n  where:\n    /a/b: '?'\n  silent_for: 10m\n";
+  return [
+    bytesTarget({
+      name: 'state of a monitor',
+      covers: ['client/monitor/state parseState'],
+      good: [utf8(monitorState.formatState(state)), utf8(monitorState.formatState(monitorState.newState(log.key)))],
+      words: ['"format":', '"head":', '"tree":', '"size":', '"frontier":', '"alarms":', '__proto__', 'null', '2'],
+      cost: 60,
+      refuses: oneOf(monitorState.MonitorStateError),
+      read: (input, random) => {
+        const text = Buffer.from(random() < 0.4 ? reshaped(input, random) : input).toString('utf8');
+        const parsed = monitorState.parseState(text, log.key);
+        const { head } = parsed;
+        expect(head === undefined || equalBytes(head.rootHash, log.rootAt(head.treeSize)), 'a head that nobody signed');
+        // What was read is written, and read again, as it is.
+        const again = monitorState.formatState(parsed);
+        expectSame(monitorState.formatState(monitorState.parseState(again, log.key)), again);
+      },
+    }),
+    bytesTarget({
+      name: 'watch rules',
+      covers: [
+        'client/monitor/rules parseRules',
+        'cli/monitoring/rules-file parseRulesFile',
+        'cli/monitoring/rules-file readRulesFile',
+      ],
+      good: [utf8(rules), utf8('{"rules":[{"name":"a","actor":"*"}]}')],
+      words: ['rules:', 'name:', 'silent_for:', 'where:', '- ', '\n  ', '&a ', '*a', '!!', '<<:', '"', '\\', '10m'],
+      cost: 20,
+      refuses: coded(output.CliError, 'malformed_rules'),
+      read: (input) => {
+        for (const rule of rulesFile.parseRulesFile(input, 'rules.yaml')) {
+          expect(rule.name !== '' && rule.places.length > 0, 'a rule that says nothing');
+          monitorRules.fittingValues(rule, { action: 'x.y', a: { b: 'c' } }, { by: 'k', via: 'events' });
+        }
+      },
+    }),
+    bytesTarget({
+      name: 'leaves of a log',
+      covers: ['client/tree-reader readLeaves'],
+      good: [...files.values()],
+      cost: 40,
+      refuses: oneOf(clientError.ClientError, errors.ProofError),
+      read: async (input) => {
+        const given = [...files.values()].some((good) => equalBytes(good, input)) ? undefined : input;
+        const fetch = async (url: string): Promise<Response> => {
+          const bytes = given ?? files.get(url.slice('http://log/'.length));
+          return bytes === undefined ? new Response('', { status: 404 }) : new Response(new Uint8Array(bytes));
+        };
+        const source = new transport.Transport({ url: 'http://log', fetch });
+        let next = 0;
+        for await (const run of treeReader.readLeaves({ transport: source, treeSize: size, from: 0 })) {
+          expect(run.first === next && run.bounds.length === 2 * run.count, 'leaves are left out');
+          next += run.count;
+        }
+        expect(next === size, 'leaves are missing');
+        expect(given === undefined || tree.hash(0, size) !== undefined, 'no tree');
+      },
+    }),
+    textTarget({
+      name: 'secret of a webhook',
+      covers: ['cli/monitoring/webhook parseWebhookSecret'],
+      good: [`whsec_${toBase64(new Uint8Array(24).fill(7))}`, `whsec_${toBase64(new Uint8Array(64))}`],
+      words: ['whsec_', 'AAAA', '='],
+      refuses: coded(output.CliError, 'usage'),
+      read: (text) => expectSame(`whsec_${toBase64(webhook.parseWebhookSecret(text))}`, text),
+    }),
+    textTarget({
+      name: 'address of a webhook',
+      covers: ['cli/monitoring/webhook parseWebhookUrl'],
+      good: ['https://h.example/a?b', 'http://127.0.0.1:8080/'],
+      words: ['https://', 'http://', '@', 'ftp://', '#', '\n'],
+      refuses: coded(output.CliError, 'usage'),
+      read: (text) => expect(/^https?:\/\//.test(webhook.parseWebhookUrl(text)), 'accepted as an address'),
+    }),
+    textTarget({
+      name: 'end of a period',
+      covers: ['cli/audit parsePeriodEnd'],
+      good: ['0', '100000', '2026-03-01', '2026-03-01T12:00:00Z', '2026-03-01T12:00:00.123456Z'],
+      words: ['-', ':', 'T', 'Z', '+01:00', '02-30', '9007199254740992'],
+      refuses: coded(output.CliError, 'usage'),
+      read: (text) => {
+        const end = auditCommand.parsePeriodEnd(text, '--from', false);
+        expect(Number.isSafeInteger('time' in end ? end.time : end.treeSize), 'no number');
       },
     }),
   ];

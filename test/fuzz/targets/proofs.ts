@@ -6,7 +6,7 @@ import { isHalf } from '../json-rules.ts';
 import { below, pick, type Random } from '../mutator.ts';
 import { isConsistent, isIncluded } from '../reference-proofs.ts';
 import { type Entry, ORIGIN, type SignedLog } from '../signed.ts';
-import { bytesTarget, coded, expect, expectSame, nothing, type Target, textTarget } from '../target.ts';
+import { bytesTarget, coded, expect, expectSame, nothing, oneOf, type Target, textTarget } from '../target.ts';
 
 /** An Ed25519 verification takes as long as so many cheap inputs. */
 const SIGNATURE = 60;
@@ -21,6 +21,57 @@ export function proofTargets(modules: Modules, log: SignedLog): Target[] {
     ...noteTargets(modules, log),
     ...leafTargets(modules, log),
     ...claimTargets(modules, log),
+    ...fraudTargets(modules, log),
+  ];
+}
+
+/** A log that has never lied: whatever is made of its heads convicts it of nothing. */
+function fraudTargets({ errors, fraudProof, consistency }: Modules, log: SignedLog): Target[] {
+  const { notes, tree, key } = log;
+  const beginning = (first: number, second: number) => ({
+    root: tree.root(first),
+    proof: consistency.proveConsistency({ first, second }, tree.node),
+  });
+  const texts = [
+    fraudProof.formatFraudProof({ first: notes.plain, second: notes.crowded }),
+    fraudProof.formatFraudProof({ first: notes.plain, second: notes.cosigned, beginning: beginning(7, log.size) }),
+    fraudProof.formatFraudProof({ first: notes.plain, second: notes.plain }),
+  ];
+  const words = [
+    'indelible/fraud-proof/v1\n',
+    'first ',
+    'second ',
+    'root ',
+    '\n\n',
+    ...texts.flatMap((text) => text.split('\n')),
+  ];
+  return [
+    bytesTarget({
+      name: 'fraud proof',
+      covers: ['proofs/fraud-proof parseFraudProof'],
+      good: texts.map(utf8),
+      words,
+      cost: 3,
+      refuses: coded(errors.NoteError, 'malformed_fraud_proof'),
+      read: (input) => {
+        const parsed = fraudProof.parseFraudProof(input);
+        expect(fraudProof.isFraudProof(input), 'read, and it does not look like one');
+        expectSame(fraudProof.formatFraudProof(parsed), fromUtf8(input));
+      },
+    }),
+    bytesTarget({
+      name: 'fraud that never was',
+      covers: ['proofs/fraud-proof verifyFraudProof', 'proofs/fraud-proof openByAny'],
+      good: texts.map(utf8),
+      words,
+      beginnings: true,
+      cost: SIGNATURE,
+      refuses: oneOf(errors.NoteError, errors.ProofError),
+      read: (input) => {
+        fraudProof.verifyFraudProof(fraudProof.parseFraudProof(input), [key]);
+        expect(false, 'an honest log is convicted');
+      },
+    }),
   ];
 }
 
