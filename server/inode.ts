@@ -46,7 +46,10 @@ function birthOf(nanoseconds: bigint): Birth | undefined {
 }
 
 /** Whether a file is the one that was written down. A birth that one of the two does not know says nothing. */
-export function isSameFile(named: Omit<FileIdentity, 'inode'> & { readonly inode: number | undefined }, found: FileIdentity): boolean {
+export function isSameFile(
+  named: Omit<FileIdentity, 'inode'> & { readonly inode: number | undefined },
+  found: FileIdentity,
+): boolean {
   if (named.inode !== found.inode) return false;
   if (named.birth === undefined || found.birth === undefined) return true;
   return named.birth.seconds === found.birth.seconds && named.birth.nanoseconds === found.birth.nanoseconds;

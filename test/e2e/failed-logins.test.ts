@@ -76,7 +76,9 @@ test('an address that fails a hundred times in a minute waits, and others do not
   const from = (client: string, authorization: string): Promise<Response> =>
     fetch(`${server.url}/logs/main`, { headers: { authorization, 'x-forwarded-for': client } });
   const good = { authorization: `Bearer ${ADMIN_KEY}` };
-  expect((await server.fetch('/logs/main', { headers: { ...good, 'x-forwarded-for': '203.0.113.9' } })).status).toBe(200);
+  expect((await server.fetch('/logs/main', { headers: { ...good, 'x-forwarded-for': '203.0.113.9' } })).status).toBe(
+    200,
+  );
   await refuse(server, 100, { 'x-forwarded-for': '203.0.113.9' });
   let throttled = 0;
   let looked = 0;

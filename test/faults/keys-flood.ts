@@ -115,7 +115,13 @@ function quantile(times: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
 }
 
-async function quietWhile(goOn: () => boolean, url: string, agent: Agent, key: string, clock: FairClock): Promise<Given> {
+async function quietWhile(
+  goOn: () => boolean,
+  url: string,
+  agent: Agent,
+  key: string,
+  clock: FairClock,
+): Promise<Given> {
   const given = new Given();
   while (goOn()) {
     given.take(await append(url, agent, key, 1, () => clock.now()), 1);

@@ -273,7 +273,10 @@ class Run {
     }
     this.checkOrDead();
     // Whoever did not take a byte has been cut; a first write is answered by a reset, a second one fails.
-    for (const end = this.clock.now() + SOON; this.clock.now() < end && readers.some(({ deaf, cut }) => deaf && !cut); ) {
+    for (
+      const end = this.clock.now() + SOON;
+      this.clock.now() < end && readers.some(({ deaf, cut }) => deaf && !cut);
+    ) {
       for (const reader of readers) if (!reader.habit.drips) reader.knock();
       await pause(100);
     }

@@ -46,7 +46,9 @@ function machineTime(): { readonly busy: number; readonly stolen: number } {
 /** Milliseconds of processor time that a process has had. */
 function timeOf(pid: number | 'self'): number {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
     return (Number(fields[11]) + Number(fields[12])) * JIFFY;
   } catch {
     return 0;
@@ -122,7 +124,7 @@ export class FairClock {
   }
 
   #ownTime(): number {
-    return this.#ours.reduce((sum, pid) => sum + timeOf(pid), 0);
+    return this.#ours.reduce<number>((sum, pid) => sum + timeOf(pid), 0);
   }
 
   /** What all our threads have waited since the last tick. */

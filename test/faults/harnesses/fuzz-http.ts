@@ -40,12 +40,7 @@ export const harness: Harness = {
       'res.end();',
       "res.end(); if (req.headers.accept !== undefined) socket.write('HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n');",
     ),
-    'closed-at-once': plant(
-      20_000,
-      'server/http/connections.js',
-      'socket.destroySoon = () => this.end(socket);',
-      '',
-    ),
+    'closed-at-once': plant(20_000, 'server/http/connections.js', 'socket.destroySoon = () => this.end(socket);', ''),
     'cut-without-a-reason': plant(
       5000,
       'server/http/http-server.js',
