@@ -117,7 +117,7 @@ export class Connections {
     if (socket.writableEnded) return;
     if (last === undefined) socket.end();
     else socket.end(last);
-    const cut = setTimeout(() => this.cut(socket, 'lingered'), LINGER);
+    const cut = setTimeout(() => this.cut(socket, 'lingered'), LINGER).unref();
     socket.once('close', () => clearTimeout(cut));
   }
 

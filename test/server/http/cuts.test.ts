@@ -11,7 +11,7 @@ const AUTHORIZED = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const HEALTH = `GET /healthz HTTP/1.1\r\n${HOST}\r\n`;
 const LAST = `GET /healthz HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`;
 const APPEND = `POST ${EVENTS}?ack=signed HTTP/1.1\r\n${HOST}${AUTHORIZED}Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}`;
-const SHORT = { headersTimeout: 300, requestTimeout: 600, stallTimeout: 400 };
+const SHORT = { headersTimeout: 300, requestTimeout: 600, stallTimeout: 1200 };
 
 interface Line {
   readonly msg: string;

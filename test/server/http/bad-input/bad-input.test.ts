@@ -39,6 +39,7 @@ const HTTP_CASES: readonly BadCase[] = [
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   rate_limited: 'rate-limiter.test.ts: it takes more than one request',
   request_timeout: 'connections.test.ts: it takes time',
+  too_many_failures: 'login-throttle.test.ts: it takes more than one request',
 };
 
 const LOGS = ['main', '_system', 'blobs', 'pointed', 'closed', 'frozen'];
