@@ -197,7 +197,8 @@ class PolicyReader {
 
   #readQuorum(fields: readonly string[], line: number): void {
     const [name] = fields;
-    if (name === undefined || fields.length > 1) throw malformed('a quorum line is `quorum NAME` or `quorum none`', line);
+    if (name === undefined || fields.length > 1)
+      throw malformed('a quorum line is `quorum NAME` or `quorum none`', line);
     if (this.#quorum !== undefined) throw malformed('this is the second quorum line', line);
     const rule = name === 'none' ? name : this.#rules.get(name);
     if (rule === undefined) throw malformed(`no line above defines ${show(name)}`, line);
@@ -206,8 +207,7 @@ class PolicyReader {
 
   #checkNew(name: string, line: number): void {
     if (RESERVED_NAMES.has(name)) throw malformed(`${name} is a word of policies and cannot be a name`, line);
-    if (name.includes('#'))
-      throw malformed(`the name ${show(name)} has a #, where some readers begin a comment`, line);
+    if (name.includes('#')) throw malformed(`the name ${show(name)} has a #, where some readers begin a comment`, line);
     if (this.#rules.has(name)) throw malformed(`a line above defines ${show(name)} already`, line);
   }
 }
@@ -294,5 +294,8 @@ function show(text: string | undefined): string {
 }
 
 function malformed(reason: string, line?: number): NoteError {
-  return new NoteError('malformed_policy', `${line === undefined ? 'the policy' : `line ${line} of the policy`}: ${reason}`);
+  return new NoteError(
+    'malformed_policy',
+    `${line === undefined ? 'the policy' : `line ${line} of the policy`}: ${reason}`,
+  );
 }

@@ -5,7 +5,7 @@
  * indelible/key-rotation/v1
  * example.com/logs/main
  * example.com/logs/main+81907c50+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop
- * example.com/logs/main+5ad3f1ab+AYqI49dNT80MNbsX8zWUxWh8XFu9Aqo1nyaYmw3yTFzF
+ * example.com/logs/main+086c4f23+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
  * 1000
  *
  * — example.com/logs/main …        by the old key
@@ -73,7 +73,10 @@ export function openRotation(note: string | Uint8Array, oldKey: VerifierKey, ver
   const { text, signatures } = openNote(note, [oldKey, rotation.newKey], verify);
   const [first, second] = signatures;
   if (first?.keyId !== oldKey.keyId || second?.keyId !== rotation.newKey.keyId)
-    throw new NoteError('unknown_signer', 'a statement of key rotation is signed by the old key and then by the new one');
+    throw new NoteError(
+      'unknown_signer',
+      'a statement of key rotation is signed by the old key and then by the new one',
+    );
   // Lines by others, and second ones by the same key, are passed over in other notes. This one has one spelling.
   if (`${text}\n${formatSignatureLines(signatures)}` !== (typeof note === 'string' ? note : fromUtf8(note)))
     throw malformed('it has other lines than the two signatures');
@@ -135,7 +138,9 @@ export function verifyRotation(claim: RotationClaim, verify?: Verify): VerifierK
   verifyEntry({ entry, checkpoint: recorded, proof: inclusion });
   checkRecord(entry, statement);
   if (treeSize > head.treeSize)
-    throw refused(`the statement is about tree size ${treeSize}, and the head by the old key has only ${head.treeSize}`);
+    throw refused(
+      `the statement is about tree size ${treeSize}, and the head by the old key has only ${head.treeSize}`,
+    );
   if (recorder === undefined && treeSize > entry.leafIndex)
     throw refused(`the statement is about tree size ${treeSize}, and its entry has the leaf index ${entry.leafIndex}`);
   const newHead = openCheckpoint(claim.newHead, newKey, verify);

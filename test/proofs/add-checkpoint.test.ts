@@ -8,8 +8,8 @@ import {
   originHash,
   parseAddCheckpoint,
 } from '../../proofs/add-checkpoint.ts';
-import { verifyConsistency } from '../../proofs/consistency.ts';
 import { openCheckpoint } from '../../proofs/checkpoint.ts';
+import { verifyConsistency } from '../../proofs/consistency.ts';
 import { parseVerifierKey } from '../../proofs/key.ts';
 import { concatBytes, fromBase64, utf8 } from '../../tree/bytes.ts';
 import { asTreeHash } from '../../tree/hash.ts';
@@ -17,7 +17,8 @@ import { codeOf } from './error-code.ts';
 
 const ORIGIN = 'sigsum.org/v1/tree/4d6d8825a6bb689d459628312889dfbb0bcd41b5211d9e1ce768b0ff0309e562';
 const key = parseVerifierKey(`${ORIGIN}+5202289b+Af/cLU2Y5BJNP+r3iMDC+av9eWCD0fBJVDfzAux5zxAP`);
-const head = (size: number, root: string, signature: string) => `${ORIGIN}\n${size}\n${root}\n\n— ${ORIGIN} ${signature}\n`;
+const head = (size: number, root: string, signature: string) =>
+  `${ORIGIN}\n${size}\n${root}\n\n— ${ORIGIN} ${signature}\n`;
 const one = head(
   1,
   'KgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
@@ -55,7 +56,11 @@ describe('the conversation of SPECS §14.6', () => {
   });
 
   test('that the note is signed and means something is not judged here', () => {
-    for (const note of [three.replace('\n3\n', '\nfive\n'), three.replace(ORIGIN, 'somebody.else'), 'a\n\n— b AAAAAQI=\n'])
+    for (const note of [
+      three.replace('\n3\n', '\nfive\n'),
+      three.replace(ORIGIN, 'somebody.else'),
+      'a\n\n— b AAAAAQI=\n',
+    ])
       expect(parse(`old 1\n\n${note}`).checkpoint).toBe(note);
   });
 });
@@ -91,7 +96,10 @@ describe('refused', () => {
     ['64 hashes', `old 1\n${`${H1}\n`.repeat(64)}\n${three}`],
     ['a hash of 31 bytes', good.replace(H1, 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ==')],
     ['a hash of 33 bytes', good.replace(H1, `AAAA${'A'.repeat(40)}`)],
-    ['a hash in another spelling', good.replace('KgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'KgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=')],
+    [
+      'a hash in another spelling',
+      good.replace('KgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'KgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB='),
+    ],
     ['no padding', good.replace(`${H1}`, H1.slice(0, -1))],
     ['no note', 'old 1\n\n'],
     ['a note without signatures', `old 1\n\n${three.slice(0, three.indexOf('\n\n') + 1)}`],
@@ -108,7 +116,9 @@ describe('refused', () => {
 
   test('bytes that are not UTF-8, in the request and in the note', () => {
     expect(codeOf(() => parseAddCheckpoint(concatBytes(Uint8Array.of(0xff), utf8(good))))).toBe('malformed_request');
-    expect(codeOf(() => parseAddCheckpoint(concatBytes(utf8(good), Uint8Array.of(0xff, 0x0a))))).toBe('malformed_request');
+    expect(codeOf(() => parseAddCheckpoint(concatBytes(utf8(good), Uint8Array.of(0xff, 0x0a))))).toBe(
+      'malformed_request',
+    );
   });
 
   test('a request larger than 128 KiB', () => {
@@ -129,7 +139,8 @@ describe('refused', () => {
 
   test('cuts anywhere', () => {
     for (let at = 0; at < utf8(good).length; at++)
-      if (codeOf(() => parseAddCheckpoint(utf8(good).subarray(0, at))) !== 'malformed_request') throw new Error(`at ${at}`);
+      if (codeOf(() => parseAddCheckpoint(utf8(good).subarray(0, at))) !== 'malformed_request')
+        throw new Error(`at ${at}`);
   });
 
   test.each<[string, Partial<AddCheckpoint>]>([
@@ -151,6 +162,8 @@ test('the origin that a request claims is the first line of its note', () => {
 });
 
 test('the hash of an origin (SPECS §14.5)', () => {
-  expect(originHash('example.com/log/testdata')).toBe('6994c64086cc171ca46c749d036fd313bac575a8b2b2a2b9874ef097775714d5');
+  expect(originHash('example.com/log/testdata')).toBe(
+    '6994c64086cc171ca46c749d036fd313bac575a8b2b2a2b9874ef097775714d5',
+  );
   expect(fromBase64(H1)).toHaveLength(32);
 });

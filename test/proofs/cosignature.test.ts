@@ -9,7 +9,7 @@ import {
   parseCosignerKey,
   verifyCosignature,
 } from '../../proofs/cosignature.ts';
-import { ALGORITHM_COSIGNATURE, makeVerifierKey, parseSignerKey } from '../../proofs/key.ts';
+import { makeVerifierKey, parseSignerKey } from '../../proofs/key.ts';
 import { addSignatures, formatSignatureLines, openNote, signNote } from '../../proofs/note.ts';
 import { concatBytes, fromBase64, toBase64, toHex, u64, utf8 } from '../../tree/bytes.ts';
 import { sha256 } from '../../tree/sha256.ts';
@@ -49,7 +49,9 @@ describe('the cosignature of SPECS §14.5', () => {
   });
 
   test('under a checkpoint, the log stays first and a newer line takes the place of the older', () => {
-    const log = parseSignerKey('PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg');
+    const log = parseSignerKey(
+      'PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg',
+    );
     const bare = signNote(BODY, [log]);
     const once = addSignatures(bare, [lineAt(TIME)]);
     expect(once).toBe(`${bare}${LINE}`);

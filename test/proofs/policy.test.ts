@@ -14,7 +14,6 @@ import {
 import { concatBytes, fromBase64, toBase64, utf8 } from '../../tree/bytes.ts';
 import { sha256 } from '../../tree/sha256.ts';
 import { seededRandom } from '../support/random.ts';
-import { codeOf } from './error-code.ts';
 
 const seedOf = (n: number) => sha256(utf8(`seed ${n}`));
 const logKey = (n: number) => ed25519Signer(`log.example/${n}`, seedOf(n)).verifierKey.text;
@@ -73,15 +72,24 @@ describe('what a policy says', () => {
 
   test.each([
     ['tabs, runs of blanks, and blanks around', `\t witness \t w1\t\t${W1}  \n  quorum\tw1 \n`],
-    ['blank lines and comments anywhere', `\n \t\n#\n  # x\nwitness w1 ${W1}\n# quorum none\nquorum w1\n\n#`.concat('\n')],
+    [
+      'blank lines and comments anywhere',
+      `\n \t\n#\n  # x\nwitness w1 ${W1}\n# quorum none\nquorum w1\n\n#`.concat('\n'),
+    ],
     ['the quorum before what is not in it', `witness w1 ${W1}\nquorum w1\nwitness w2 ${W2}\nlog ${L1}\n`],
     ['a group of one', `witness w1 ${W1}\ngroup g 1 w1\nquorum g\n`],
-    ['two logs of one name, as when a key is rotated', `log ${L1}\nlog ${ed25519Signer('log.example/1', seedOf(7)).verifierKey.text}\nwitness w1 ${W1}\nquorum w1\n`],
+    [
+      'two logs of one name, as when a key is rotated',
+      `log ${L1}\nlog ${ed25519Signer('log.example/1', seedOf(7)).verifierKey.text}\nwitness w1 ${W1}\nquorum w1\n`,
+    ],
     ['a name of digits', `witness 2 ${W1}\ngroup 3 1 2\nquorum 3\n`],
     ['names that differ in their case', `witness w1 ${W1}\nwitness W1 ${W2}\nquorum w1\n`],
     ['a name that begins like a word of the format', `witness any1 ${W1}\nquorum any1\n`],
     ['a name in UTF-8', `witness é ${W1}\nquorum é\n`],
-    ['the same raw key for a log and a witness', `log ${ed25519Signer('x', seedOf(1001)).verifierKey.text}\nwitness w1 ${W1}\nquorum w1\n`],
+    [
+      'the same raw key for a log and a witness',
+      `log ${ed25519Signer('x', seedOf(1001)).verifierKey.text}\nwitness w1 ${W1}\nquorum w1\n`,
+    ],
   ])('accepted: %s', (_, text) => {
     expect(messageOf(text)).toBe('accepted');
     expect(messageOf(utf8(text))).toBe('accepted');
@@ -150,7 +158,12 @@ describe('what is refused', () => {
     ['PO-4 a number beyond all', `${two}group g 99999999999999999999 w1\nquorum g\n`, 3, /from 1 to 1/],
     ['PO-4 a member twice', `${two}group g any w1 w1\nquorum g\n`, 3, /member of "g" already/],
     ['PO-4 a member of two groups', `${two}group g any w1\ngroup h any w1\nquorum g\n`, 4, /member of "g" already/],
-    ['PO-4 a group in two groups', `${two}group g any w1\ngroup h any g\ngroup i 1 g w2\nquorum i\n`, 5, /member of "h"/],
+    [
+      'PO-4 a group in two groups',
+      `${two}group g any w1\ngroup h any g\ngroup i 1 g w2\nquorum i\n`,
+      5,
+      /member of "h"/,
+    ],
     ['PO-5 a log twice', `log ${L1}\nlog ${L1}\nquorum none\n`, 2, /public key/],
     [
       'PO-5 a log twice under two names',
@@ -209,7 +222,9 @@ describe('what is refused', () => {
   test('a public key of small order', () => {
     const typed = concatBytes(Uint8Array.of(4, 1), new Uint8Array(31));
     const id = Buffer.from(sha256(concatBytes(utf8('w\n'), typed)).subarray(0, 4)).toString('hex');
-    expect(messageOf(`witness w1 w+${id}+${toBase64(typed)}\nquorum w1\n`)).toMatch(/^malformed_policy: line 1 .*order/);
+    expect(messageOf(`witness w1 w+${id}+${toBase64(typed)}\nquorum w1\n`)).toMatch(
+      /^malformed_policy: line 1 .*order/,
+    );
   });
 
   test('no character of a policy may be left out or altered without notice, but in names, addresses and comments', () => {
@@ -268,7 +283,12 @@ describe('limits (PO-7)', () => {
   });
 
   test('hostile policies take time in proportion to their size', () => {
-    const hostile = ['\n'.repeat(65_535), ' '.repeat(65_535), `quorum ${'x '.repeat(32_000)}`, `group g 1 ${'w '.repeat(32_000)}`];
+    const hostile = [
+      '\n'.repeat(65_535),
+      ' '.repeat(65_535),
+      `quorum ${'x '.repeat(32_000)}`,
+      `group g 1 ${'w '.repeat(32_000)}`,
+    ];
     for (const text of hostile) {
       const begin = performance.now();
       expect(messageOf(`${text}\n`)).toMatch(/^malformed_policy/);
@@ -328,7 +348,8 @@ describe('quorums (PO-4, PO-10)', () => {
       for (let mask = 0; mask < 2 ** WITNESSES; mask++) {
         const signed = new Set(keys.map((_, i) => i).filter((i) => Math.floor(mask / 2 ** i) % 2 === 1));
         const held = holdsQuorum(policy, (witness) => signed.has(policy.witnesses.indexOf(witness)));
-        if (held !== reference(top, signed)) throw new Error(`round ${round}, set ${mask}: ${lines.slice(WITNESSES).join('; ')}`);
+        if (held !== reference(top, signed))
+          throw new Error(`round ${round}, set ${mask}: ${lines.slice(WITNESSES).join('; ')}`);
       }
     }
   });
@@ -340,9 +361,7 @@ describe('quorums (PO-4, PO-10)', () => {
     ['3', [0, 0, 0, 0, 0, 0, 0, 1]],
     ['all', [0, 0, 0, 0, 0, 0, 0, 1]],
   ])('group %s of three', (count, table) => {
-    const policy = parsePolicy(
-      `witness a ${W1}\nwitness b ${W2}\nwitness c ${W3}\ngroup g ${count} a b c\nquorum g\n`,
-    );
+    const policy = parsePolicy(`witness a ${W1}\nwitness b ${W2}\nwitness c ${W3}\ngroup g ${count} a b c\nquorum g\n`);
     const held = table.map((_, mask) =>
       Number(holdsQuorum(policy, (each) => Math.floor(mask / 2 ** policy.witnesses.indexOf(each)) % 2 === 1)),
     );
@@ -350,9 +369,7 @@ describe('quorums (PO-4, PO-10)', () => {
   });
 
   test('who is not in the quorum is not asked, and everybody else once', () => {
-    const policy = parsePolicy(
-      `witness a ${W1}\nwitness b ${W2}\nwitness c ${W3}\ngroup g any a b\nquorum g\n`,
-    );
+    const policy = parsePolicy(`witness a ${W1}\nwitness b ${W2}\nwitness c ${W3}\ngroup g any a b\nquorum g\n`);
     const asked: string[] = [];
     holdsQuorum(policy, ({ name }) => asked.push(name) > 0);
     expect(asked.toSorted()).toEqual(['a', 'b']);

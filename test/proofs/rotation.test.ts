@@ -1,4 +1,6 @@
 /** Key rotation: the statement in its one spelling, and that nothing but all of the evidence moves a pin. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { signCheckpoint } from '../../proofs/checkpoint.ts';
 import { cosigner } from '../../proofs/cosignature.ts';
@@ -20,11 +22,16 @@ import {
 import { concatBytes, equalBytes, fromBase64, toBase64, utf8 } from '../../tree/bytes.ts';
 import { asTreeHash } from '../../tree/hash.ts';
 import { ReferenceTree } from '../support/reference-tree.ts';
+import { ROOT } from '../support/spawn-server.ts';
 import { codeOf, flipped } from './error-code.ts';
 
 const ORIGIN = 'example.com/logs/main';
 const signerOf = (name: string, byte: number) => ed25519Signer(name, new Uint8Array(32).fill(byte));
-const [oldSigner, newSigner, thief] = [1, 2, 3].map((byte) => signerOf(ORIGIN, byte)) as [NoteSigner, NoteSigner, NoteSigner];
+const [oldSigner, newSigner, thief] = [1, 2, 3].map((byte) => signerOf(ORIGIN, byte)) as [
+  NoteSigner,
+  NoteSigner,
+  NoteSigner,
+];
 const [oldKey, newKey] = [oldSigner.verifierKey, newSigner.verifierKey];
 
 const SYSTEM = encodeHeader({ by: 'system', via: 'system' });
@@ -46,17 +53,21 @@ interface Made {
 
 /** A log whose entry at `index` has this event and header. */
 function logWith(origin: string, index: number, event: Uint8Array, header: Uint8Array): Made {
-  const entries = Array.from({ length: NEW_SIZE }, (_, leafIndex): EventEntry => ({
-    event: leafIndex === index ? event : utf8(`{"id":${leafIndex}}`),
-    header: leafIndex === index ? header : BY_KEY,
-    salt: new Uint8Array(32).fill(leafIndex + 1),
-    leafIndex,
-    receivedAt: 1_767_225_600_000_000 + leafIndex,
-  }));
+  const entries = Array.from(
+    { length: NEW_SIZE },
+    (_, leafIndex): EventEntry => ({
+      event: leafIndex === index ? event : utf8(`{"id":${leafIndex}}`),
+      header: leafIndex === index ? header : BY_KEY,
+      salt: new Uint8Array(32).fill(leafIndex + 1),
+      leafIndex,
+      receivedAt: 1_767_225_600_000_000 + leafIndex,
+    }),
+  );
   return { entries, tree: new ReferenceTree(entries.map((entry) => entryLeaf(entry, origin))) };
 }
 
-const recordOf = (note: string) => utf8(JSON.stringify({ action: ROTATION_ACTION, by: '00', log: 'main', statement: note }));
+const recordOf = (note: string) =>
+  utf8(JSON.stringify({ action: ROTATION_ACTION, by: '00', log: 'main', statement: note }));
 
 /** Everything that a client needs, for a log that holds this record. */
 function claimFor(
@@ -92,6 +103,16 @@ describe('the statement', () => {
     expect(openRotation(utf8(statement), oldKey)).toEqual(opened);
   });
 
+  test('is the one of docs/format.md, byte for byte', () => {
+    const [zero, one] = [signerOf(ORIGIN, 0), signerOf(ORIGIN, 1)];
+    const page = readFileSync(join(ROOT, 'docs/format.md'), 'utf8');
+    const [, stated] = /```\n(indelible\/key-rotation\/v1\n[^`]*)```/.exec(page) ?? [];
+    expect(signRotation({ treeSize: 2 }, zero, one)).toBe(stated);
+    expect(openRotation(stated as string, zero.verifierKey).newKey.text).toBe(
+      'example.com/logs/main+086c4f23+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c',
+    );
+  });
+
   test('sizes from 0 to the largest', () => {
     for (const treeSize of [0, 2 ** 53 - 1])
       expect(openRotation(signRotation({ treeSize }, oldSigner, newSigner), oldKey).treeSize).toBe(treeSize);
@@ -105,8 +126,14 @@ describe('the statement', () => {
     ['a negative size', () => signRotation({ treeSize: -1 }, oldSigner, newSigner)],
     ['a fraction', () => signRotation({ treeSize: 0.5 }, oldSigner, newSigner)],
     ['a size above 2^53 - 1', () => signRotation({ treeSize: 2 ** 53 }, oldSigner, newSigner)],
-    ['the key of a witness as the new one', () => formatRotation({ origin: ORIGIN, oldKey, newKey: cosigning, treeSize: 6 })],
-    ['the key of a witness as the old one', () => formatRotation({ origin: ORIGIN, oldKey: cosigning, newKey, treeSize: 6 })],
+    [
+      'the key of a witness as the new one',
+      () => formatRotation({ origin: ORIGIN, oldKey, newKey: cosigning, treeSize: 6 }),
+    ],
+    [
+      'the key of a witness as the old one',
+      () => formatRotation({ origin: ORIGIN, oldKey: cosigning, newKey, treeSize: 6 }),
+    ],
   ])('is not made with %s', (_, action) => {
     expect(codeOf(action)).toBe('malformed_rotation');
   });
@@ -129,7 +156,11 @@ describe('the statement', () => {
     ['a new key with another ID', text.replace(newKey.text, newKey.text.replace(/\+[0-9a-f]{8}\+/, '+00000000+'))],
     ['a new key for cosignatures', text.replace(newKey.text, cosigning.text)],
     ['the old key twice', text.replace(newKey.text, oldKey.text)],
-    ['the keys in the other order', text.replace(oldKey.text, '?').replace(newKey.text, oldKey.text).replace('?', newKey.text), 'rotation_refused'],
+    [
+      'the keys in the other order',
+      text.replace(oldKey.text, '?').replace(newKey.text, oldKey.text).replace('?', newKey.text),
+      'rotation_refused',
+    ],
     ['the old key swapped', text.replace(oldKey.text, thief.verifierKey.text), 'rotation_refused'],
   ])('is refused with %s, though both keys signed it', (_, changed, code = 'malformed_rotation') => {
     const sign = () => openRotation(signNote(changed, [oldSigner, newSigner]), oldKey);
@@ -151,14 +182,16 @@ describe('the statement', () => {
     const { name, keyId } = oldKey;
     const again = `— ${name} ${toBase64(concatBytes(idOf(keyId), new Uint8Array(64)))}\n`;
     expect(codeOf(() => openRotation(`${statement}${again}`, oldKey))).toBe('malformed_rotation');
-    expect(codeOf(() => openRotation(`${statement}${statement.slice(text.length + 1)}`, oldKey))).toBe('malformed_rotation');
+    expect(codeOf(() => openRotation(`${statement}${statement.slice(text.length + 1)}`, oldKey))).toBe(
+      'malformed_rotation',
+    );
   });
 
   test('is no checkpoint, and no checkpoint is one', () => {
     expect(codeOf(() => openRotation(good.head, oldKey))).toBe('malformed_rotation');
-    expect(codeOf(() => openRotation(addSignatures(good.head, openNote(good.newHead, [newKey]).signatures), oldKey))).toBe(
-      'malformed_rotation',
-    );
+    expect(
+      codeOf(() => openRotation(addSignatures(good.head, openNote(good.newHead, [newKey]).signatures), oldKey)),
+    ).toBe('malformed_rotation');
     expect(judge({ head: statement })).toBe('malformed_checkpoint');
   });
 
@@ -208,8 +241,10 @@ describe('the pin moves', () => {
 });
 
 describe('no forgery moves it', () => {
-  test('a line of one\'s own under a genuine head', () => {
-    const { lines } = splitNote(signCheckpoint({ origin: ORIGIN, treeSize: OLD_SIZE, rootHash: made.tree.root(OLD_SIZE) }, thief));
+  test("a line of one's own under a genuine head", () => {
+    const { lines } = splitNote(
+      signCheckpoint({ origin: ORIGIN, treeSize: OLD_SIZE, rootHash: made.tree.root(OLD_SIZE) }, thief),
+    );
     const twice = addSignatures(good.head, lines);
     expect(judge({ statement: twice })).toBe('malformed_rotation');
     // The head as such is as good as before, and the statement still names another key than the thief's.
@@ -220,7 +255,9 @@ describe('no forgery moves it', () => {
   test('a statement that only the thief signed, or the thief in the name of the new key', () => {
     const forged = signNote(text, [thief, newSigner]);
     expect(judge({}, claimFor(logWith(ORIGIN, INDEX, recordOf(forged), SYSTEM), forged))).toBe('unknown_signer');
-    const own = signNote(formatRotation({ origin: ORIGIN, oldKey, newKey: thief.verifierKey, treeSize: STATED }), [thief]);
+    const own = signNote(formatRotation({ origin: ORIGIN, oldKey, newKey: thief.verifierKey, treeSize: STATED }), [
+      thief,
+    ]);
     expect(judge({}, claimFor(logWith(ORIGIN, INDEX, recordOf(own), SYSTEM), own))).toBe('unknown_signer');
   });
 
@@ -229,9 +266,14 @@ describe('no forgery moves it', () => {
     ['an API key that says it came from the server', { by: '0123456789abcdef', via: 'system' }],
     ['the server through another way in', { by: 'system', via: 'events' }],
     ['somebody called almost so', { by: 'System', via: 'system' }],
-    ['a key of a request that looks like it', { by: '0123456789abcdef', via: 'events', idempotency_key: '"by":"system"', n: 0 }],
+    [
+      'a key of a request that looks like it',
+      { by: '0123456789abcdef', via: 'events', idempotency_key: '"by":"system"', n: 0 },
+    ],
   ])('a genuine statement in an event by %s', (_, header) => {
-    expect(judge({}, claimFor(logWith(ORIGIN, INDEX, recordOf(statement), encodeHeader(header))))).toBe('rotation_refused');
+    expect(judge({}, claimFor(logWith(ORIGIN, INDEX, recordOf(statement), encodeHeader(header))))).toBe(
+      'rotation_refused',
+    );
   });
 
   test('the same entry with the header altered afterwards', () => {
@@ -244,8 +286,16 @@ describe('no forgery moves it', () => {
     ['another action', utf8(JSON.stringify({ action: 'log.created', statement })), 'rotation_refused'],
     ['no action', utf8(JSON.stringify({ statement })), 'rotation_refused'],
     ['no statement', utf8(JSON.stringify({ action: ROTATION_ACTION })), 'rotation_refused'],
-    ['a statement that is no text', utf8(JSON.stringify({ action: ROTATION_ACTION, statement: [statement] })), 'rotation_refused'],
-    ['the statement deeper in it', utf8(JSON.stringify({ action: ROTATION_ACTION, body: { statement } })), 'rotation_refused'],
+    [
+      'a statement that is no text',
+      utf8(JSON.stringify({ action: ROTATION_ACTION, statement: [statement] })),
+      'rotation_refused',
+    ],
+    [
+      'the statement deeper in it',
+      utf8(JSON.stringify({ action: ROTATION_ACTION, body: { statement } })),
+      'rotation_refused',
+    ],
     ['a newline more', recordOf(`${statement}\n`), 'rotation_refused'],
     ['a statement of another size', recordOf(signRotation({ treeSize: 5 }, oldSigner, newSigner)), 'rotation_refused'],
     ['a statement for another key', recordOf(signRotation({ treeSize: STATED }, oldSigner, thief)), 'rotation_refused'],
@@ -275,7 +325,9 @@ describe('no forgery moves it', () => {
     expect(judge({ inclusion: good.inclusion.toReversed() })).toBe('root_mismatch');
     expect(judge({ inclusion: made.tree.path(INDEX, NEW_SIZE).map(asTreeHash) })).toBe('bad_proof_length');
     expect(judge({ inclusion: [] })).toBe('bad_proof_length');
-    expect(judge({ entry: made.entries[5] as EventEntry, inclusion: made.tree.path(5, OLD_SIZE).map(asTreeHash) })).toBe('rotation_refused');
+    expect(
+      judge({ entry: made.entries[5] as EventEntry, inclusion: made.tree.path(5, OLD_SIZE).map(asTreeHash) }),
+    ).toBe('rotation_refused');
     expect(judge({ entry: { ...good.entry, leafIndex: 7 } })).toBe('index_out_of_range');
     expect(judge({ entry: { ...good.entry, salt: new Uint8Array(32) } })).toBe('root_mismatch');
     // The proof of a leaf that is in the tree, for the entry that is not.
@@ -301,15 +353,21 @@ describe('no forgery moves it', () => {
     expect(judge({ head: head(OLD_SIZE, thief) })).toBe('unknown_signer');
     expect(judge({ newHead: head(NEW_SIZE, oldSigner) })).toBe('unknown_signer');
     expect(judge({ newHead: head(NEW_SIZE, thief) })).toBe('unknown_signer');
-    expect(judge({ pinned: { key: newKey } })).toBe('unknown_signer');
+    // The new key signed the statement too, but is not the one that it replaces.
+    expect(judge({ pinned: { key: newKey } })).toBe('rotation_refused');
     expect(judge({ pinned: { key: thief.verifierKey } })).toBe('unknown_signer');
   });
 
   test('a head by the new key that is not what the old one grew to', () => {
     const fork = logWith(ORIGIN, INDEX, utf8('{"id":"fork"}'), BY_KEY);
-    const forked = signCheckpoint({ origin: ORIGIN, treeSize: NEW_SIZE, rootHash: fork.tree.root(NEW_SIZE) }, newSigner);
+    const forked = signCheckpoint(
+      { origin: ORIGIN, treeSize: NEW_SIZE, rootHash: fork.tree.root(NEW_SIZE) },
+      newSigner,
+    );
     expect(judge({ newHead: forked })).toBe('root_mismatch');
-    expect(judge({ newHead: forked, consistency: fork.tree.proof(OLD_SIZE, NEW_SIZE).map(asTreeHash) })).toBe('root_mismatch');
+    expect(judge({ newHead: forked, consistency: fork.tree.proof(OLD_SIZE, NEW_SIZE).map(asTreeHash) })).toBe(
+      'root_mismatch',
+    );
     expect(judge({ consistency: [] })).toBe('bad_proof_length');
     expect(judge({ consistency: made.tree.proof(6, NEW_SIZE).map(asTreeHash) })).not.toBe('accepted');
     const smaller = signCheckpoint({ origin: ORIGIN, treeSize: 6, rootHash: made.tree.root(6) }, newSigner);
@@ -388,7 +446,9 @@ describe('of a raw log, recorded in `_system`', () => {
     expect(verifyRotation(claim)).toEqual(newKey);
     const { recorder: _, ...alone } = claim;
     expect(judge({}, alone as RotationClaim)).not.toBe('accepted');
-    expect(judge({ recorder: { ...recorder, key: signerOf(SYSTEM_ORIGIN, 8).verifierKey } }, claim)).toBe('unknown_signer');
+    expect(judge({ recorder: { ...recorder, key: signerOf(SYSTEM_ORIGIN, 8).verifierKey } }, claim)).toBe(
+      'unknown_signer',
+    );
   });
 
   test('not by an event of an API key there, nor by an entry of the log itself as one of `_system`', () => {
