@@ -76,12 +76,12 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   try {
     return await openLocked(options);
   } catch (error) {
-    throw fromSystemError(options.path, error);
+    throw asOpeningError(options.path, error);
   }
 }
 
 /** An error of the operating system while opening, as an exit code: a failing or full disk is 70, the rest is the operator's to set right. */
-export function fromSystemError(path: string, error: unknown): unknown {
+export function asOpeningError(path: string, error: unknown): unknown {
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (error instanceof ExitError || code === undefined || syscall === undefined) return error;
   return new ExitError(DISK_FAILS.has(code) ? EXIT.failStop : EXIT.usage, `cannot open ${path}: ${message}`, {
@@ -164,7 +164,7 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
           try {
             await writeFormat(path);
           } catch (error) {
-            throw fromSystemError(path, error);
+            throw asOpeningError(path, error);
           }
           runStarted(path);
         },

@@ -13,7 +13,7 @@ import { type Cosigner, formatCosignerKey, parseCosignerKey } from '../../proofs
 import { SEED_SIZE } from '../../proofs/ed25519.ts';
 import { NoteError } from '../../proofs/error.ts';
 import { utf8 } from '../../tree/bytes.ts';
-import { fromSystemError } from '../data-directory.ts';
+import { asOpeningError } from '../data-directory.ts';
 import { EXIT, ExitError } from '../errors.ts';
 import { createWhole, makeDirectory, syncDirectory } from '../files.ts';
 import { lockPath } from '../lock.ts';
@@ -62,7 +62,7 @@ export async function openWitnessDirectory(options: {
       throw error;
     }
   } catch (error) {
-    throw fromSystemError(path, error);
+    throw asOpeningError(path, error);
   }
 }
 

@@ -36,7 +36,14 @@ const HTTP_CASES: readonly BadCase[] = [
 ];
 
 /** What no case of a table can show, with the place that does. */
+const WITNESS = 'witness.test.ts, and every row in test/server/witness';
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
+  malformed_request: WITNESS,
+  malformed_checkpoint: WITNESS,
+  not_signed_by_log: WITNESS,
+  unknown_origin: WITNESS,
+  not_cosigned: WITNESS,
+  inconsistent_checkpoint: WITNESS,
   rate_limited: 'rate-limiter.test.ts: it takes more than one request',
   request_timeout: 'connections.test.ts: it takes time',
   too_many_failures: 'login-throttle.test.ts: it takes more than one request',
