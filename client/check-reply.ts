@@ -57,11 +57,7 @@ export function openSigned(note: string | Uint8Array, key: VerifierKey, policy: 
 }
 
 /** Opens the checkpoint of an answer, which must have the tree size that is stated beside it. */
-export function openHead(
-  { treeSize, checkpoint: note }: StatedHead,
-  key: VerifierKey,
-  policy?: Policy,
-): Checkpoint {
+export function openHead({ treeSize, checkpoint: note }: StatedHead, key: VerifierKey, policy?: Policy): Checkpoint {
   const checkpoint = openSigned(note, key, policy);
   if (checkpoint.treeSize !== treeSize)
     throw new ClientError('bad_reply', `the tree size is ${treeSize}, that of the checkpoint ${checkpoint.treeSize}`);

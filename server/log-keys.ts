@@ -32,9 +32,19 @@ export interface LogKeys {
   readonly all: readonly VerifierKey[];
 }
 
-/**
- * The keys that a definition names. Throws a RangeError, which names the key, where the master seed gives another one.
- */
+/** A log was made with other keys than the master seed gives. */
+export class OtherKeyError extends RangeError {
+  readonly stated: string;
+  readonly own: string;
+
+  constructor(stated: string, own: string) {
+    super(`the key ${stated}, but this master seed gives ${own}`);
+    this.stated = stated;
+    this.own = own;
+  }
+}
+
+/** The keys that a definition names. Throws an OtherKeyError where the master seed gives another one. */
 export function logKeys(
   definition: {
     readonly origin: string;
@@ -47,8 +57,7 @@ export function logKeys(
   const { origin, signEpoch, verifierKey, rotations } = definition;
   const named = (epoch: number, stated: string): NoteSigner => {
     const signer = signerOf(origin, epoch);
-    if (signer.verifierKey.text !== stated)
-      throw new RangeError(`the key ${stated}, but this master seed gives ${signer.verifierKey.text}`);
+    if (signer.verifierKey.text !== stated) throw new OtherKeyError(stated, signer.verifierKey.text);
     return signer;
   };
   const later = rotations.map(({ epoch, verifierKey: stated }) => named(epoch, stated).verifierKey);

@@ -81,6 +81,7 @@ export class Publisher {
   #nudged = false;
   #ended = false;
   #loop: Promise<void> | undefined;
+  #rounds: Promise<void> = Promise.resolve();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -138,8 +139,15 @@ export class Publisher {
     return isShown(wanted);
   }
 
-  /** One signing round over all logs that are due. Public for tests and for the last round of a shutdown. */
-  async publishDue(): Promise<void> {
+  /** One signing round over all logs that are due, after those that run. Public for tests. */
+  publishDue(): Promise<void> {
+    const round = this.#rounds.then(() => this.#publishDue());
+    // Two at once would sign a head of one size twice.
+    this.#rounds = round.catch(() => {});
+    return round;
+  }
+
+  async #publishDue(): Promise<void> {
     const { clock, entryClock, logs } = this.#options;
     const start = entryClock.now();
     // Nothing is signed while the clock is unsafe.

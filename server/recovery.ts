@@ -20,7 +20,7 @@ import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
 import { readHead } from './heads.ts';
 import { Log, type LogDefinition, type LogSecrets, type Published, parseDefinition } from './log.ts';
-import { logKeys } from './log-keys.ts';
+import { logKeys, OtherKeyError } from './log-keys.ts';
 import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
@@ -205,8 +205,10 @@ function keysOf(definition: LogDefinition, keys: KeyRing): readonly VerifierKey[
   try {
     return logKeys(definition, keys.signer).all;
   } catch (cause) {
+    if (!(cause instanceof OtherKeyError)) throw cause;
+    const { stated, own } = cause;
     throw refused(
-      `log ${definition.name} was made with ${(cause as Error).message}. Put the right keys/master back.`,
+      `log ${definition.name} was made with the key ${stated}, but this master seed gives ${own}. Put the right keys/master back.`,
       cause,
     );
   }

@@ -1,4 +1,5 @@
 /** Checks what a store holds besides its logs: whose store it is, the chain of commit records, log definitions and API keys. */
+import { NoteError } from '../../proofs/error.ts';
 import { parseVerifierKey, type VerifierKey } from '../../proofs/key.ts';
 import { equalBytes, fromUtf8, toHex } from '../../tree/bytes.ts';
 import { type ApiKey, parseApiKey } from '../access.ts';
@@ -130,15 +131,13 @@ export async function checkDefinitions({ reads, report, keys }: ServerRowsOption
       continue;
     }
     try {
-      const verifierKeys =
-        keys === undefined
-          ? [stated, ...rotations.map(({ verifierKey }) => verifierKey)].map(parseVerifierKey)
-          : logKeys(definition, keys.signer).all;
+      const named = [stated, ...rotations.map(({ verifierKey }) => verifierKey)].map(parseVerifierKey);
+      const verifierKeys = keys === undefined ? named : logKeys(definition, keys.signer).all;
       const other = verifierKeys.find((verifierKey) => verifierKey.name !== origin);
       if (other !== undefined) tell('differs', `verifier key of ${other.name}`, `one of ${origin}`);
       logs.push({ definition, verifierKeys });
     } catch (error) {
-      tell(keys === undefined ? 'malformed' : 'differs', (error as Error).message, null);
+      tell(error instanceof NoteError ? 'malformed' : 'differs', (error as Error).message, null);
       if (keys !== undefined) logs.push({ definition, verifierKeys: derivedKeys(definition, keys) });
     }
   }

@@ -11,7 +11,7 @@ import { ROOT } from '../support/spawn-server.ts';
 const SOURCES = [
   ...['data-directory', 'guard', 'lock', 'recovery', 'secrets', 'start-rules', 'log-state', 'heads', 'publisher'],
   ...['access', 'log', 'tree-reader', 'storage/level', 'storage/wal-scan', 'storage/table-scan', 'process'],
-  ...['witness/witness-directory', 'witness/witness-store'],
+  ...['witness/witness-directory', 'witness/witness-store', 'cosigning/withheld', 'cosigning/contradiction'],
 ].map((name) => `server/${name}.ts`);
 
 /** A call that makes such an error, up to its message. */
@@ -33,7 +33,11 @@ const made = [...source.values()].flatMap((text) =>
 const last = [...(source.get('server/process.ts') ?? '').matchAll(/logger\.fatal\(([\s\S]*?)\);/g)].flatMap(
   ([, call = '']) => [...call.matchAll(/'([^']* [^']*)'/g)].map(([, text]) => text as string),
 );
-const messages = [...made.filter((message) => message !== PASSED_ON), ...last];
+/** What a witness proves: said by the start that is refused, and by the stop of a server that runs. */
+const contradictions = [
+  ...(source.get('server/cosigning/contradiction.ts') ?? '').matchAll(/`(?:rollback|split view): [^`]*`/g),
+].map(([literal]) => shape(literal));
+const messages = [...contradictions, ...made.filter((message) => message !== PASSED_ON), ...last];
 
 const page = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8');
 const section = /\n## Messages\n([\s\S]*?)\n## /.exec(page)?.[1] ?? '';

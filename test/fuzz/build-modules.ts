@@ -31,6 +31,7 @@ export interface Modules {
   readonly clientError: typeof import('../../client/error.ts');
   readonly json: typeof import('../../client/json.ts');
   readonly replies: typeof import('../../client/replies.ts');
+  readonly followRotation: typeof import('../../client/follow-rotation.ts');
   readonly retry: typeof import('../../client/retry.ts');
   readonly monitorState: typeof import('../../client/monitor/state.ts');
   readonly monitorRules: typeof import('../../client/monitor/rules.ts');
@@ -104,6 +105,7 @@ const FILES: Readonly<Record<keyof Modules, string>> = {
   clientError: 'client/error',
   json: 'client/json',
   replies: 'client/replies',
+  followRotation: 'client/follow-rotation',
   retry: 'client/retry',
   monitorState: 'client/monitor/state',
   monitorRules: 'client/monitor/rules',

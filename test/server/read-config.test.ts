@@ -40,6 +40,7 @@ describe('precedence', () => {
     guardInode: ['off', 'on', 'off'],
     minFreeSpace: ['10%', '7', '8%'],
     logLevel: ['trace', 'debug', 'warn'],
+    publish: ['best-effort', 'require-quorum', 'best-effort'],
   };
   const values = (name: SettingName, setting: Setting): readonly [string, string, string] => {
     if (good[name] !== undefined) return good[name];

@@ -36,7 +36,7 @@ export function clientTargets(modules: Modules, log: SignedLog, folder: string):
   ];
 }
 
-function replyTargets({ clientError, replies, json }: Modules, log: SignedLog): Target[] {
+function replyTargets({ clientError, replies, followRotation, json }: Modules, log: SignedLog): Target[] {
   const { size, notes } = log;
   const hash = toBase64(log.rootAt(3));
   const text = log.eventReply(3, size, notes.cosigned);
@@ -48,6 +48,8 @@ function replyTargets({ clientError, replies, json }: Modules, log: SignedLog): 
     ...{ name: 'main', kind: 'events', origin: 'o', verifier_key: 'k', verifier_keys: ['k'], tree_size: 7 },
     ...{ root_hash: hash, public_reads: true, id_pointer: null, status: 'active' },
   };
+  const rotation = { old_verifier_key: 'k', new_verifier_key: 'l', tree_size: 7, started_at: 't', statement: 's' };
+  const recorder = { log: '_system', verifier_key: 'k', tree_size: 7, checkpoint: notes.plain };
   const members = { t: 'a', b: true, n: 7, l: [], m: '2026-01-02T03:04:05.000006Z', y: 'AA==', h: hash, hs: [hash] };
   const reply = (name: string, covers: string, good: readonly object[], read: (input: Uint8Array) => unknown): Target =>
     bytesTarget({
@@ -111,6 +113,19 @@ function replyTargets({ clientError, replies, json }: Modules, log: SignedLog): 
         { ...head, signature: toBase64(new Uint8Array(68)) },
       ],
       replies.parseTreeHeadReply,
+    ),
+    reply(
+      'answer with rotations',
+      'follow-rotation/parseRotationsReply',
+      [
+        {
+          rotations: [
+            { ...rotation, ended_at: null, entry: null, proof: null, head: null, recorder: null },
+            { ...rotation, ended_at: 't', entry: line, proof: [hash], head: notes.plain, recorder },
+          ],
+        },
+      ],
+      followRotation.parseRotationsReply,
     ),
     reply('description of a log', 'parseLogInfo json/readObject json/asObject', [info], (input) =>
       replies.parseLogInfo(json.readObject(input, 'it')),

@@ -60,6 +60,7 @@ const ASKED: Readonly<Record<string, Asked>> = {
   'GET /logs/:log/proofs/:file': { ...read, path: '/proofs/0.tlog-proof' },
   'GET /logs/:log': { ...read, path: '' },
   'GET /logs/:log/tree-head': { ...read, path: '/tree-head' },
+  'GET /logs/:log/rotations': { ...read, path: '/rotations' },
   'GET /logs/:log/tree-heads': { ...read, path: '/tree-heads' },
   'GET /logs/:log/ct/v1/get-sth': { ...read, path: '/ct/v1/get-sth' },
   'GET /logs/:log/ct/v1/get-sth-consistency': { ...read, path: '/ct/v1/get-sth-consistency?first=0&second=1' },
@@ -85,6 +86,9 @@ const ASKED: Readonly<Record<string, Asked>> = {
     path: '/admin/logs/*',
     good: { active: 409, frozen: 200, deleted: 410, absent: 404, system: 403 },
   },
+  // A parameter that nobody knows: a rotation that one sender begins would be in the way of the next.
+  'POST /admin/logs/:name/rotation': { ...admin, path: '/admin/logs/main/rotation?x=1', good: 400 },
+  'DELETE /admin/logs/:name/rotation': { ...admin, path: '/admin/logs/main/rotation?x=1', good: 400 },
   'GET /admin/keys': { ...admin, path: '/admin/keys' },
   'POST /admin/keys': { ...admin, path: '/admin/keys', good: 201, send: () => json({ scope: 'read' }) },
   'DELETE /admin/keys/:id': { ...admin, path: '/admin/keys/0000000000000000', good: 404 },

@@ -46,6 +46,7 @@ const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   inconsistent_checkpoint: WITNESS,
   rate_limited: 'rate-limiter.test.ts: it takes more than one request',
   request_timeout: 'connections.test.ts: it takes time',
+  rotation_not_signed: 'key-rotation.test.ts: it lasts until the next head',
   too_many_failures: 'login-throttle.test.ts: it takes more than one request',
 };
 
@@ -67,6 +68,7 @@ async function prepare(each: TestServer): Promise<void> {
   await each.makeLog('pointed', { idPointer: '/id' });
   await each.makeLog('closed', { publicReads: false });
   await each.makeLog('frozen');
+  await each.makeLog('turning');
   await each.makeLog('deleted');
   const good = async (answer: Promise<Answer>): Promise<void> => {
     const { status, text } = await answer;
@@ -79,6 +81,7 @@ async function prepare(each: TestServer): Promise<void> {
   for (let size = 1; size < 300; size = each.sizeOf('blobs'))
     await good(each.post('/logs/blobs/add-batch', entries(Math.min(each === small ? 5 : 299, 300 - size))));
   await good(each.post('/logs/pointed/events', { id: 1 }));
+  await good(each.post('/admin/logs/turning/rotation', ''));
   for (const log of ['frozen', 'deleted']) await good(each.post(`/admin/logs/${log}/freeze`, ''.padEnd(0)));
   await each.sign();
   await good(each.request('DELETE', '/admin/logs/deleted', { key: ADMIN_KEY }));

@@ -183,6 +183,8 @@ const OF_CHANGES: readonly BadCase[] = [
   ['POST', '/admin/logs?x=1'],
   ['PATCH', '/admin/logs/main?x=1'],
   ['POST', '/admin/logs/main/freeze?now=1'],
+  ['POST', '/admin/logs/main/rotation?now=1'],
+  ['DELETE', '/admin/logs/main/rotation?now=1'],
   ['DELETE', '/admin/logs/main?force=true'],
   ['POST', '/admin/keys?scope=admin'],
   ['DELETE', '/admin/keys/0000000000000000?x'],
