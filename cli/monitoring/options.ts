@@ -79,11 +79,11 @@ async function givenPolicy(path: string, key: VerifierKey): Promise<Policy> {
   return policy;
 }
 
-/** A number of seconds as milliseconds: a decimal of at most nine digits, from `least` on. */
+/** A number of seconds: a decimal of at most nine digits, from `least` on. */
 export function secondsFrom(least: number): (text: string) => number {
   return (text) => {
     if (!/^(?:0|[1-9][0-9]{0,8})$/.test(text) || Number(text) < least)
       throw new InvalidArgumentError(`A whole number of seconds, at least ${least}.`);
-    return Number(text) * 1000;
+    return Number(text);
   };
 }
