@@ -90,8 +90,8 @@ export function monitorCommand(): Command {
 Alerts go to stdout, one line each, and to the webhook. The state is written before anything is told: a monitor that was killed goes on
 where it was, and may tell the last alerts again, under the same ids. SIGTERM and SIGINT end it.
 
-Exit codes: 0 nothing is wrong (or stopped by a signal), 1 with --once: an alarm goes on or a rule fits, 2 usage,
-3 with --once: the log cannot be reached.
+Exit codes: 0 nothing is wrong (or stopped by a signal), 1 with --once: an alarm goes on or a rule fits, without: nobody reads stdout any
+more, 2 usage, 3 with --once: the log cannot be reached.
 
 Examples:
   $ indelible monitor https://audit.example.com/logs/main --vkey 'audit.example.com/logs/main+1234abcd+AZ…' --policy policy.txt
@@ -161,6 +161,8 @@ async function monitor(given: string | undefined, flags: MonitorFlags): Promise<
         sayStatus(flags, state, report);
         return exitCode(state, happened);
       }
+      // Other commands end well when their reader does; here it would mean that nobody hears of alarms any more.
+      process.stdout.removeAllListeners('error').on('error', () => process.exit(EXIT_WRONG));
       courier.start();
       await lookForEver(watching, state, 1000 * flags.interval, stop.signal, (report) =>
         metrics.stepped(report, Date.now()),
