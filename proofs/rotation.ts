@@ -5,7 +5,7 @@
  * indelible/key-rotation/v1
  * example.com/logs/main
  * example.com/logs/main+81907c50+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop
- * example.com/logs/main+5ad3f1ab+AYqI49dNT80MNbsX8zWUxWh8XFu9Aqo1nyaYmw3yTFzF
+ * example.com/logs/main+086c4f23+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
  * 1000
  *
  * — example.com/logs/main …        by the old key

@@ -1,4 +1,6 @@
 /** Key rotation: the statement in its one spelling, and that nothing but all of the evidence moves a pin. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { signCheckpoint } from '../../proofs/checkpoint.ts';
 import { cosigner } from '../../proofs/cosignature.ts';
@@ -20,6 +22,7 @@ import {
 import { concatBytes, equalBytes, fromBase64, toBase64, utf8 } from '../../tree/bytes.ts';
 import { asTreeHash } from '../../tree/hash.ts';
 import { ReferenceTree } from '../support/reference-tree.ts';
+import { ROOT } from '../support/spawn-server.ts';
 import { codeOf, flipped } from './error-code.ts';
 
 const ORIGIN = 'example.com/logs/main';
@@ -98,6 +101,16 @@ describe('the statement', () => {
     const opened = { origin: ORIGIN, oldKey, newKey, treeSize: 6 };
     expect(openRotation(statement, oldKey)).toEqual(opened);
     expect(openRotation(utf8(statement), oldKey)).toEqual(opened);
+  });
+
+  test('is the one of docs/format.md, byte for byte', () => {
+    const [zero, one] = [signerOf(ORIGIN, 0), signerOf(ORIGIN, 1)];
+    const page = readFileSync(join(ROOT, 'docs/format.md'), 'utf8');
+    const [, stated] = /```\n(indelible\/key-rotation\/v1\n[^`]*)```/.exec(page) ?? [];
+    expect(signRotation({ treeSize: 2 }, zero, one)).toBe(stated);
+    expect(openRotation(stated as string, zero.verifierKey).newKey.text).toBe(
+      'example.com/logs/main+086c4f23+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c',
+    );
   });
 
   test('sizes from 0 to the largest', () => {
