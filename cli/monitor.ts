@@ -18,6 +18,7 @@ import { keepEvidence, StateFile } from './monitoring/state-file.ts';
 import { alertMembers, parseWebhookSecret, parseWebhookUrl, type Webhook } from './monitoring/webhook.ts';
 import { EXIT_GOOD, EXIT_UNREACHABLE, EXIT_WRONG, note, printable, run, say, usage } from './output.ts';
 
+/** Times in seconds. */
 interface MonitorFlags extends WatchedFlags {
   readonly watch?: string;
   readonly watchAll?: true;
@@ -53,19 +54,24 @@ export function monitorCommand(): Command {
     .option('--key <KEY>', 'API key; that of the environment goes to the server of INDELIBLE_URL only')
     .option('--state <FILE>', 'what was seen so far (default monitor-….json beside what the other commands remember)')
     .option('--evidence <DIR>', 'where fraud proofs are written (default the directory of the state)')
-    .option('--interval <S>', 'seconds between two looks', secondsFrom(1), 60_000)
-    .option('--stall <S>', 'seconds without growth or a refreshed head, 0: any', secondsFrom(0), MONITOR_LIMITS.stall)
+    .option('--interval <S>', 'seconds between two looks', secondsFrom(1), 60)
+    .option(
+      '--stall <S>',
+      'seconds without growth or a refreshed head, 0: any',
+      secondsFrom(0),
+      MONITOR_LIMITS.stall / 1000,
+    )
     .option(
       '--cosignature-age <S>',
       'seconds that the cosignatures of a quorum may be old, 0: any',
       secondsFrom(0),
-      MONITOR_LIMITS.cosignatureAge,
+      MONITOR_LIMITS.cosignatureAge / 1000,
     )
     .option(
       '--withheld <S>',
       'seconds that a witness may hold a larger head than the log shows',
       secondsFrom(0),
-      MONITOR_LIMITS.withheld,
+      MONITOR_LIMITS.withheld / 1000,
     )
     .addOption(new Option('--kind <KIND>', 'kind of the log; otherwise it is asked once').choices(['events', 'raw']))
     .option('--once', 'look once, and end with an exit code')
@@ -84,8 +90,8 @@ export function monitorCommand(): Command {
 Alerts go to stdout, one line each, and to the webhook. The state is written before anything is told: a monitor that was killed goes on
 where it was, and may tell the last alerts again, under the same ids. SIGTERM and SIGINT end it.
 
-Exit codes: 0 nothing is wrong (or stopped by a signal), 1 with --once: an alarm goes on or a rule fits, 2 usage,
-3 with --once: the log cannot be reached.
+Exit codes: 0 nothing is wrong (or stopped by a signal), 1 with --once: an alarm goes on or a rule fits, without: nobody reads stdout any
+more, 2 usage, 3 with --once: the log cannot be reached.
 
 Examples:
   $ indelible monitor https://audit.example.com/logs/main --vkey 'audit.example.com/logs/main+1234abcd+AZ…' --policy policy.txt
@@ -132,10 +138,10 @@ async function monitor(given: string | undefined, flags: MonitorFlags): Promise<
       now: Date.now,
       limits: {
         ...MONITOR_LIMITS,
-        stall: flags.stall,
-        cosignatureAge: flags.cosignatureAge,
-        withheld: flags.withheld,
-        readFor: flags.interval,
+        stall: 1000 * flags.stall,
+        cosignatureAge: 1000 * flags.cosignatureAge,
+        withheld: 1000 * flags.withheld,
+        readFor: 1000 * flags.interval,
       },
       kind: flags.kind,
       watch,
@@ -155,8 +161,12 @@ async function monitor(given: string | undefined, flags: MonitorFlags): Promise<
         sayStatus(flags, state, report);
         return exitCode(state, happened);
       }
+      // Other commands end well when their reader does; here it would mean that nobody hears of alarms any more.
+      process.stdout.removeAllListeners('error').on('error', () => process.exit(EXIT_WRONG));
       courier.start();
-      await lookForEver(watching, state, flags.interval, stop.signal, (report) => metrics.stepped(report, Date.now()));
+      await lookForEver(watching, state, 1000 * flags.interval, stop.signal, (report) =>
+        metrics.stepped(report, Date.now()),
+      );
       return EXIT_GOOD;
     } catch (error) {
       if (!stop.signal.aborted) throw error;

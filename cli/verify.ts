@@ -41,7 +41,7 @@ interface VerifyFlags extends LogFlags {
 export function verifyCommand(): Command {
   return withLogOptions(
     new Command('verify')
-      .description('verify entries: by leaf index, from saved answers, or all of a log')
+      .description('verify entries, by leaf index, from saved answers, or all of a log; and fraud proofs')
       .argument(
         '[TARGET...]',
         'a leaf index, a file with a saved answer of GET events/INDEX (- is stdin), a .tlog-proof, or a fraud proof',

@@ -12,6 +12,8 @@ import { printable, usage } from '../output.ts';
 /** A monitor has the next look to try again, so it does not wait long in this one. Times in milliseconds. */
 const RETRIES = { attempts: 3, firstDelay: 250, maxDelay: 2000 };
 const TIMEOUT = 20_000;
+/** A witness that hangs must not keep the look at the log itself from ending within its interval. */
+const WITNESS_TIMEOUT = 8000;
 
 export interface WatchedFlags {
   readonly vkey?: string;
@@ -45,7 +47,18 @@ export async function watchedLog(given: string | undefined, flags: WatchedFlags)
 /** Where the witnesses of a policy are asked for what they have cosigned. */
 export function witnessSources(policy: Policy | undefined): WitnessSource[] {
   return (policy?.witnesses ?? []).flatMap((witness) =>
-    witness.url === undefined ? [] : [{ witness, transport: makeTransport(witness.url, undefined) }],
+    witness.url === undefined
+      ? []
+      : [
+          {
+            witness,
+            transport: new Transport({
+              url: witness.url,
+              retries: { ...RETRIES, attempts: 2 },
+              timeout: WITNESS_TIMEOUT,
+            }),
+          },
+        ],
   );
 }
 
@@ -66,11 +79,11 @@ async function givenPolicy(path: string, key: VerifierKey): Promise<Policy> {
   return policy;
 }
 
-/** A number of seconds as milliseconds: a decimal of at most nine digits, from `least` on. */
+/** A number of seconds: a decimal of at most nine digits, from `least` on. */
 export function secondsFrom(least: number): (text: string) => number {
   return (text) => {
     if (!/^(?:0|[1-9][0-9]{0,8})$/.test(text) || Number(text) < least)
       throw new InvalidArgumentError(`A whole number of seconds, at least ${least}.`);
-    return Number(text) * 1000;
+    return Number(text);
   };
 }

@@ -63,7 +63,7 @@ export function parseRulesFile(bytes: Uint8Array, path: string): WatchRule[] {
     });
     const more = cause.problems.length - listed.length;
     const rest = more > 0 ? [`and ${more} more`] : [];
-    throw new CliError('malformed_rules', [...listed, ...rest].join('\n'), { cause });
+    throw new CliError('malformed_rules', [...listed, ...rest].join('; '), { cause });
   }
 }
 

@@ -232,6 +232,19 @@ describe('a monitor that runs', () => {
   }, 60_000);
 });
 
+test('a monitor whose output nobody reads any more ends, and not well', async () => {
+  const args = ['monitor', url, '--vkey', log.vkey, '--interval', '1'];
+  const child = spawn(process.execPath, [MAIN, ...args], { env: user.env, cwd: user.directory });
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.stdout.destroy();
+  for (let i = 0; child.exitCode === null && i < 200; i++) {
+    log.addAt(`{"id":"x-${i}"}`, 1000 - i);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  child.kill('SIGKILL');
+  expect(await ended).toBe(1);
+}, 60_000);
+
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 30_000; !(await holds()); ) {
     if (Date.now() > end) throw new Error('it does not come');

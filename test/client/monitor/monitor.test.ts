@@ -183,6 +183,29 @@ describe('two histories under one key', () => {
     expect(watched.log.requests.map(({ path }) => path)).toEqual(['checkpoint']);
   });
 
+  test.each([
+    ['cut off', (bytes: Uint8Array) => bytes.subarray(0, -1), 'raised root_mismatch tiles'],
+    ['altered', (bytes: Uint8Array) => bytes.with(0, 255 - (bytes[0] as number)), 'raised root_mismatch tiles'],
+    ['gone', undefined, 'raised missing_entries tiles'],
+  ])('is not claimed where the tiles that would show it are %s', async (_, change, expected) => {
+    const honest = makeLog().fill(9);
+    const witness = new TestWitness('w1', 50);
+    witness.shown = witness.cosign(fork(honest, 4, 5, makeLog).checkpoint());
+    const watched = new Watched(honest, [witness]);
+    const { log } = watched;
+    const handle = log.handle.bind(log);
+    log.tamperText = (_request, text) => witness.cosign(text);
+    log.tamperBytes = ({ path }, bytes) => (path.startsWith('tile/0/') ? (change?.(bytes) ?? bytes) : bytes);
+    if (change === undefined)
+      log.handle = (method, url, headers, body) =>
+        url.pathname.includes('tile/0/') ? problem(404, 'no_such_tile') : handle(method, url, headers, body);
+    expect(await watched.look()).toMatchObject({ verified: 9, told: [expected] });
+    expect(watched.evidence).toEqual([]);
+    log.handle = handle;
+    log.tamperBytes = (_request, bytes) => bytes;
+    expect((await watched.look()).told).toEqual(['raised split_view w1', expected.replace('raised', 'cleared')]);
+  });
+
   test('seen before a crash, of a tree that was not read to its end, is told when another one follows', async () => {
     const honest = makeLog().fill(1000);
     const watched = new Watched(honest);
