@@ -258,6 +258,19 @@ describe('a witness in a server', () => {
     expect([(await named.exited).code, named.stderr]).toEqual([2, expect.stringContaining('for ever')]);
   });
 
+  test('config check reads the file of the logs', async () => {
+    const user = await User.at();
+    const check = (file: string): Promise<Ended> =>
+      user.run(['config', 'check', '--witness-logs', file, '--witness-name', NAME]);
+    expect(await check(policy)).toMatchObject({ code: 0, stdout: 'ok\n' });
+    const missing = await check(`${policy}x`);
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('cannot be read (ENOENT)')]);
+    writeFileSync(policy, `log ${log.key.text}\n`);
+    const incomplete = await check(policy);
+    expect([incomplete.code, incomplete.stderr]).toEqual([2, expect.stringContaining('quorum none')]);
+    await user.gone();
+  });
+
   test('a head that cannot be kept stops the server: 70', async () => {
     const server = await ServerProcess.start({ dataDir, flags: flags() });
     rmSync(join(dataDir, 'witness/origins'), { recursive: true });
