@@ -28,7 +28,7 @@ import type { TableScope } from './storage/table-scan.ts';
 /** The layout of a data directory that this version reads and writes. */
 const FORMAT = 2;
 
-const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'witness', 'run', 'lost+found']);
+const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'witness', 'evidence', 'run', 'lost+found']);
 
 export interface DataDirectoryOptions {
   readonly path: string;
