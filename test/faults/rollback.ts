@@ -283,8 +283,9 @@ class Run {
     const { ino } = statSync(history.guard, { bigint: true });
     let unnoticed = way === 'in place';
     await history.restore(way, async (dataDir) => {
-      const now = statSync(history.guard, { bigint: true });
-      if (way === 'replaced' && now.ino === ino) {
+      // Of other ways there may be no guard there.
+      const now = way === 'replaced' ? statSync(history.guard, { bigint: true }) : undefined;
+      if (now?.ino === ino) {
         this.seen.sameInode++;
         unnoticed = now.birthtimeNs === 0n;
       }
