@@ -171,10 +171,12 @@ export class LogClient {
         recorder === undefined ? undefined : parseVerifierKey(recorder),
       );
       const head = openSigned(rotation.proven?.head ?? '', key, policy);
-      await this.#check(head, key, signal);
+      // Not below what is remembered under the old key: under the new one nothing is remembered yet that a smaller tree would contradict.
+      const known = await knownHead(this.#memory, key);
+      await this.#check(head, key, signal, known?.treeSize);
       // What was remembered under the old key holds under the new one: both have signed this head.
-      const known = await this.#memory.read(next.name, next.keyId);
-      if (known === undefined) await this.#memory.write(next.name, next.keyId, head.note, undefined);
+      const before = await this.#memory.read(next.name, next.keyId);
+      if (before === undefined) await this.#memory.write(next.name, next.keyId, head.note, undefined);
       await this.#memory.writePin(this.url, next.text);
       this.#key = next;
       key = next;

@@ -9,7 +9,7 @@
  * of them may hold a newer head, and this directory be an older copy.
  */
 import { formatSignatureLines, type NoteSignature } from '../../proofs/note.ts';
-import { holdsQuorum } from '../../proofs/policy.ts';
+import { couldBeQuorum, holdsQuorum } from '../../proofs/policy.ts';
 import type { Clock } from '../clock.ts';
 import { EXIT, ExitError, ServerError } from '../errors.ts';
 import type { Log, Published } from '../log.ts';
@@ -96,7 +96,7 @@ export class Cosigning {
     if (unheard === undefined || policy === undefined) return true;
     // A quorum of nobody holds without anybody's answer.
     if (holdsQuorum(policy, () => false)) return true;
-    return !holdsQuorum(policy, ({ name }) => unheard.has(name));
+    return !couldBeQuorum(policy, ({ name }) => unheard.has(name));
   }
 
   /** Heads that wait for their quorum, and logs that may not be signed because too few witnesses answered since the start. */

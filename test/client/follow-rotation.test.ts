@@ -184,6 +184,21 @@ describe('a forged rotation moves no client', () => {
     expect((await client.verifierKey()).text).toBe(oldKey);
   });
 
+  test('a genuine rotation under a head that is older than what was seen', async () => {
+    const { url, oldKey } = await makeLog('f4');
+    await begin('f4');
+    const early = (await (await fetch(`${url}/rotations`)).json()) as { rotations: { head: string }[] };
+    const memory = inMemoryHeads();
+    const seen = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, memory });
+    await seen.append([utf8('{"n":2}')], { ack: 'signed' });
+    Object.assign(early.rotations[0] as object, { ended_at: '2026-01-01T00:00:00.000000Z' });
+    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
+      input.endsWith('/rotations') ? new Response(JSON.stringify(early)) : fetch(input, init);
+    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, memory, fetch: fetching });
+    await expect(client.followRotations()).rejects.toMatchObject({ code: 'rollback' });
+    expect((await client.verifierKey()).text).toBe(oldKey);
+  });
+
   test.each([
     ['no JSON', 'hello'],
     ['no list', '{"rotations":{}}'],
