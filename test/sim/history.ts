@@ -355,6 +355,7 @@ class History {
       return new Error('a start hung');
     }
     if (failure === undefined) {
+      this.#host.accepted();
       process.server?.start();
       return undefined;
     }

@@ -153,6 +153,11 @@ export class Host {
     return this.honest !== undefined || this.disk.damages.some((damage) => this.disk.holds(damage));
   }
 
+  /** A server has accepted what the disk has: it goes on from here, and what a disk that does not lie would have had is of the past. */
+  accepted(): void {
+    this.honest = undefined;
+  }
+
   /** The operator puts everything right again. */
   repair(): void {
     if (this.honest !== undefined) this.disk.become(this.honest);
