@@ -5,6 +5,7 @@
  * docs/operations.md promises is looked for in the run that must raise it.
  */
 import { join } from 'node:path';
+import { FairClock } from '../support/fair-clock.ts';
 import { seededRandom } from '../support/random.ts';
 import { type FileSystem, SmallDisk } from '../support/small-disk.ts';
 import { type Exit, ServerProcess } from '../support/spawn-server.ts';
@@ -122,16 +123,18 @@ class Run {
   /** Waits until there are more answers of that status; says whether they came while the server ran. */
   async more(server: ServerProcess, status: 200 | 507, answers: number): Promise<boolean> {
     const goal = this.count(status) + answers;
+    const clock = new FairClock({ pids: [server.child.pid as number] });
     let accepted = this.count(200);
-    for (let end = Date.now() + NOTICE; Date.now() < end && this.count(status) < goal; ) {
-      if (server.child.exitCode !== null || server.child.signalCode !== null) return false;
+    for (let end = clock.now() + NOTICE; clock.now() < end && this.count(status) < goal; ) {
+      if (server.child.exitCode !== null || server.child.signalCode !== null) break;
       await pause(20);
       // As long as it takes what is sent the disk fills up, if slowly on a machine that is busy with other things.
       if (status === 507 && this.count(200) > accepted) {
         accepted = this.count(200);
-        end = Date.now() + NOTICE;
+        end = clock.now() + NOTICE;
       }
     }
+    clock.stop();
     return this.count(status) >= goal;
   }
 

@@ -129,10 +129,15 @@ class Run {
     return done / seconds;
   }
 
-  /** `rate` requests a second for so long, whatever becomes of them; resolves when all are answered, or `patience` is over. */
-  async openLoop(rate: number, seconds: number, patience: number, measured: boolean): Promise<void> {
+  /**
+   * `rate` requests a second for so long, whatever becomes of them; resolves when all are answered, or `patience` is over. `onBegin` is called
+   * when its connections are there.
+   */
+  async openLoop(rate: number, seconds: number, patience: number, onBegin?: () => void): Promise<void> {
+    const measured = onBegin === undefined;
     const connections = new Connections(this.server.url, CONNECTIONS);
     await connections.open(Math.min(OPENED, Math.round(rate * seconds)));
+    onBegin?.();
     const { clock } = this;
     const began = clock.now();
     const total = Math.round(rate * seconds);
@@ -271,7 +276,7 @@ export async function overloadRun(options: OverloadRun): Promise<OverloadReport>
   const before = coreSeconds(run.server.child.pid as number);
   const [began, lost] = [performance.now(), run.clock.lost];
   const watch = run.watch();
-  await run.openLoop(rate, options.seconds, P99, true);
+  await run.openLoop(rate, options.seconds, P99);
   await watch.end();
   const took = performance.now() - began;
   const share = (1000 * (coreSeconds(run.server.child.pid as number) - before)) / took;
@@ -301,8 +306,12 @@ export async function overloadRun(options: OverloadRun): Promise<OverloadReport>
   }
   await run.clock.pause(RECOVERY);
   others = await run.checkNormal();
-  const burst = run.openLoop(rate, LAST_BURST, 0, false);
-  await pause(LAST_BURST * 800);
+  let burst: Promise<void> = Promise.resolve();
+  await new Promise<void>((resolve, reject) => {
+    burst = run.openLoop(rate, LAST_BURST, 0, resolve);
+    burst.catch(reject);
+  });
+  await run.clock.pause(LAST_BURST * 800);
   await run.server.stop('SIGKILL');
   await burst;
   await run.start();

@@ -24,7 +24,7 @@ export const harness: Harness = {
           replacement: 'key = RateLimiter; let usage = this.#usage.get(key);',
         },
       ],
-      count: 1,
+      count: 8,
     },
     'refused-and-stored': {
       bugs: [

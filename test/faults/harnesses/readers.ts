@@ -38,7 +38,7 @@ export const harness: Harness = {
   count: { quick: 200, full: 2000 },
   alone: true,
   plants: {
-    'replies-not-counted': { bugs: REPLIES_NOT_COUNTED, count: 200 },
+    'replies-not-counted': { bugs: REPLIES_NOT_COUNTED, count: 400 },
     'never-cut': { bugs: NEVER_CUT, count: 200 },
     'never-given-back': { bugs: NEVER_GIVEN_BACK, count: 200 },
   },
