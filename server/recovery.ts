@@ -5,7 +5,7 @@
  *   → every log: right edge re-hashed, newest head checked under its keys, growth since that head re-read leaf by leaf
  *   → S over all logs against the last record → a tail of one commit adopted: only now is it promised
  *
- * Throws ExitError 78 for everything that is not as it was promised. There is no repair.
+ * Throws ExitError 78 for everything that is not as it was promised, 70 where the disk fails. There is no repair.
  */
 import { ProofError } from '../proofs/error.ts';
 import type { VerifierKey } from '../proofs/key.ts';
@@ -102,6 +102,9 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     return await recoverStore(options);
   } catch (error) {
     if (error instanceof ServerError && error.code === 'damaged') throw refused(error.message, error);
+    // A disk that fails says nothing against what is on it.
+    if (error instanceof StorageError && error.code === 'failing')
+      throw new ExitError(EXIT.failStop, error.message, { cause: error });
     if (error instanceof StorageError || error instanceof ProofError) throw refused(error.message, error);
     throw error;
   }

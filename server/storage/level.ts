@@ -115,11 +115,9 @@ class LevelStore implements Store {
     try {
       return await read();
     } catch (cause) {
-      throw new StorageError(
-        'unreadable',
-        `LevelDB cannot read what is stored in ${this.#db.location}: ${reason(cause)}`,
-        { cause },
-      );
+      const why = reason(cause);
+      const code = saysDiskFails(why) ? 'failing' : 'unreadable';
+      throw new StorageError(code, `LevelDB cannot read what is stored in ${this.#db.location}: ${why}`, { cause });
     }
   }
 }
