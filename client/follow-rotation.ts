@@ -95,6 +95,6 @@ export function provenSuccessor(
     consistency: [],
     ...(recorder === undefined || recorderKey === undefined
       ? {}
-      : { recorder: { key: recorderKey, head: recorder.checkpoint } }),
+      : { recorder: { key: recorderKey, head: recorder.checkpoint, ...(policy === undefined ? {} : { policy }) } }),
   });
 }

@@ -2,7 +2,7 @@
  * The client of one events log. It believes nothing: leaves are rebuilt from its own bytes, proofs and signatures are verified, and
  * every checkpoint is compared with the newest one it remembers. What a method returns has been checked as its comment says.
  */
-import type { Checkpoint, TreeHead } from '../proofs/checkpoint.ts';
+import { type Checkpoint, openCheckpoint, type TreeHead } from '../proofs/checkpoint.ts';
 import { NoteError, ProofError } from '../proofs/error.ts';
 import { verifyInclusion } from '../proofs/inclusion.ts';
 import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
@@ -174,9 +174,8 @@ export class LogClient {
       // Not below what is remembered under the old key: under the new one nothing is remembered yet that a smaller tree would contradict.
       const known = await knownHead(this.#memory, key);
       await this.#check(head, key, signal, known?.treeSize);
-      // What was remembered under the old key holds under the new one: both have signed this head.
-      const before = await this.#memory.read(next.name, next.keyId);
-      if (before === undefined) await this.#memory.write(next.name, next.keyId, head.note, undefined);
+      // Both keys have signed this head: under the new one it is remembered too, unless more is known of that from before.
+      await this.#check(openCheckpoint(head.note, next), next, signal);
       await this.#memory.writePin(this.url, next.text);
       this.#key = next;
       key = next;
@@ -192,8 +191,11 @@ export class LogClient {
     } catch (error) {
       if (!(error instanceof NoteError && error.code === 'unknown_signer')) throw error;
       const next = await this.followRotations({ signal }).catch((cause: unknown) => {
-        // A log that tells of no rotation has only answered with a wrong signature.
-        throw cause instanceof ClientError ? error : cause;
+        // A log that tells of no rotation, or of none that can be followed, has only answered with a wrong signature.
+        const says = cause instanceof ClientError ? cause.code : '';
+        throw cause instanceof ClientError && (cause.status === 404 || says === 'bad_reply' || says === 'unpinned')
+          ? error
+          : cause;
       });
       if (next.text === key.text) throw error;
       return await work(next);

@@ -71,7 +71,9 @@ export function endRotation(change: Change, log: Log, logNamed: (name: string) =
   const recorder = logNamed(rotation.recordedIn);
   const { next } = log.keys;
   const recorded = recorder !== undefined && recorder.published.treeSize > rotation.leafIndex;
-  if (!recorded || next === undefined || !isSignedBy(log, next.verifierKey)) {
+  // A head by both keys that is under way would be shown after the one that is kept, and whoever saw it could not follow.
+  const underWay = log.signing || log.withheld !== undefined;
+  if (!recorded || underWay || next === undefined || !isSignedBy(log, next.verifierKey)) {
     throw new ServerError(
       'rotation_not_signed',
       'no head that is shown has been signed by both keys and covers the entry of the rotation; ask again in a moment',

@@ -83,6 +83,7 @@ export function deleteLog(change: Change, log: Log): void {
   transaction.delete(withheldKey(log.name));
   transaction.whenDone(() => {
     log.withheld = undefined;
+    log.resign = false;
   });
   transaction.redefine(log, { ...definition, status: 'deleted', deletedAt: formatMicros(now) });
 }

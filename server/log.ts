@@ -180,6 +180,8 @@ export class Log {
   withheld: Published | undefined;
   /** Whether a head has to be signed though the log has not grown: its keys changed. Forgotten at a restart: then the next refresh does it. */
   resign = false;
+  /** Whether a head is being signed, and is neither shown nor withheld yet. */
+  signing = false;
 
   /** Throws a RangeError where the definition names a key that the master seed does not give. */
   constructor(

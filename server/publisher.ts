@@ -161,9 +161,11 @@ export class Publisher {
       if (now === undefined) return;
       const began = clock.monotonicMicros();
       const some = inOrder.slice(at, at + TOGETHER).filter((log) => this.#isDue(log, now));
+      for (const log of some) log.signing = true;
       const signed = await Promise.all(some.map((log) => this.#sign(log, now)));
       const took = (clock.monotonicMicros() - began) / 1000;
       if (signed.length > 0) await this.#store(signed);
+      for (const log of some) log.signing = false;
       this.#wakeWaiters();
       if (at + TOGETHER < inOrder.length && took > 0)
         await clock.sleep(REST * took, this.#hurry.signal).catch(() => {});
@@ -191,6 +193,7 @@ export class Publisher {
 
   #isDue(log: Log, now: number): boolean {
     const { state, published, definition, withheld } = log;
+    if (definition.status === 'deleted') return false;
     if (withheld !== undefined || this.#options.witnessing?.maySign(log) === false) return false;
     // The last head of a frozen log is its last: a later signature would say nothing new.
     const stale = definition.status === 'active' && now / 1000 - published.time >= this.#intervals.refresh;

@@ -8,7 +8,7 @@
  * Throws ExitError 78 for everything that is not as it was promised, 70 where the disk fails. There is no repair.
  */
 import { ProofError } from '../proofs/error.ts';
-import type { VerifierKey } from '../proofs/key.ts';
+import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseEventLeaf } from '../proofs/leaf.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';
@@ -22,6 +22,7 @@ import { readHead } from './heads.ts';
 import { Log, type LogDefinition, type LogSecrets, type Published, parseDefinition } from './log.ts';
 import { logKeys, OtherKeyError } from './log-keys.ts';
 import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
+import { checkTreeHeadSignature } from './own-signatures.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
 import {
@@ -177,7 +178,7 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
-  const published = await readHead(store, name, own, state.head);
+  const published = withOwnSignature(await readHead(store, name, own, state.head), definition);
   const log = new Log(definition, secrets, state, published, await readWithheld(store, name, own));
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
@@ -214,6 +215,18 @@ function keysOf(definition: LogDefinition, keys: KeyRing): readonly VerifierKey[
       `log ${definition.name} was made with the key ${stated}, but this master seed gives ${own}. Put the right keys/master back.`,
       cause,
     );
+  }
+}
+
+/** A head without the RFC 6962 signature that an earlier key made: from the end of a rotation on, only that of `verifier_key` is shown. */
+function withOwnSignature(head: Published, { verifierKey, rotations }: LogDefinition): Published {
+  const { signature, treeSize, rootHash, time } = head;
+  if (signature === undefined || rotations.length === 0) return head;
+  try {
+    checkTreeHeadSignature(signature, { timestamp: time, treeSize, rootHash }, [parseVerifierKey(verifierKey)]);
+    return head;
+  } catch {
+    return { ...head, signature: undefined };
   }
 }
 

@@ -63,13 +63,16 @@ export class TreeHeadSigner {
         );
       }
       const { treeSize, rootHash, time } = head;
-      const signed = { ...head, signature: signTreeHead({ timestamp: time, treeSize, rootHash }, log.signer) };
+      const { signer } = log;
+      const signed = { ...head, signature: signTreeHead({ timestamp: time, treeSize, rootHash }, signer) };
       const refreshed = refreshKey(log.name, treeSize, time);
       const key = (await store.get(refreshed)) === undefined ? headKey(log.name, treeSize) : refreshed;
       const stored = await sequencer.change((transaction) => {
         // A newer head may be in the same commit, and may have deleted this row: it must not come back.
         const newest = transaction.newestHead(log);
         if (newest.treeSize !== treeSize || newest.time !== time) return false;
+        // The log goes on under another key.
+        if (transaction.definitionOf(log).verifierKey !== signer.verifierKey.text) return false;
         // Crash after the commit: the row is read back with its signature. Before it: nobody has seen it, and the next one is equal.
         transaction.put(key, encodeHeadRow(signed));
         transaction.whenDone(() => {

@@ -91,6 +91,7 @@ export class Cosigning {
 
   /** Whether enough witnesses have answered since the start for a new head to be signed. */
   maySign(log: Log): boolean {
+    if (this.#contradiction !== undefined) return false;
     const unheard = this.#unheard.get(log);
     const policy = this.#policyOf(log);
     if (unheard === undefined || policy === undefined) return true;
@@ -126,6 +127,11 @@ export class Cosigning {
   /** Goes on with the heads that were withheld when the last run ended, and with asking. */
   start(): void {
     this.#started = true;
+    // A proof that came when the start had waited long enough.
+    if (this.#contradiction !== undefined) {
+      this.#options.sequencer.fail(this.#contradiction);
+      return;
+    }
     for (const log of this.#options.logs) if (log.withheld !== undefined) this.begin(log);
     const witnesses = new Set(this.#options.policies.flatMap((policy) => policy.witnesses));
     // Each for itself: one that hangs must not keep the others from being asked every interval.
@@ -182,7 +188,7 @@ export class Cosigning {
     let open = policy.witnesses.length;
     return new Promise((resolve, reject) => {
       for (const witness of policy.witnesses) {
-        this.#witnesses.cosign(witness, log, head).then((answer) => {
+        this.#witnesses.cosign(witness, log, head, this.#stop.signal).then((answer) => {
           if (answer !== undefined) {
             lines.set(witness.name, answer.line);
             // Whoever extends its own last checkpoint to this head holds nothing that contradicts it.
@@ -240,8 +246,12 @@ export class Cosigning {
   async #askUnheard(witness: AskedWitness): Promise<void> {
     await Promise.all(
       this.#logsUnheardBy(witness).map(async (log) => {
-        if (log.definition.status === 'deleted' || (await this.#witnesses.hear(witness, log)))
-          this.#heard(log, witness.name);
+        const heard = await this.#witnesses.hear(witness, log, this.#stop.signal).catch((error: unknown) => {
+          // Its rows go while they are read.
+          if (log.definition.status === 'deleted') return true;
+          throw error;
+        });
+        if (heard || log.definition.status === 'deleted') this.#heard(log, witness.name);
       }),
     );
   }

@@ -29,7 +29,7 @@ export interface WitnessReport {
 
 export interface WitnessesOptions {
   readonly transport: WitnessTransport;
-  /** Longest wait for one answer, in milliseconds. */
+  /** Longest that a witness may take to cosign a head, or to say what it holds, in milliseconds: waiting for its turn included. */
   readonly timeout: number;
   /** Where a witness could not be reached, nobody tries for half of this time, in milliseconds. */
   readonly interval: number;
@@ -63,29 +63,40 @@ export class Witnesses {
     this.#options = options;
   }
 
-  /** Has a head cosigned; `undefined` where the witness did not. Rejects with ServerError `damaged` where the log cannot be read. */
+  /**
+   * Has a head cosigned; `undefined` where the witness did not, in time or at all. Rejects with ServerError `damaged` where the log cannot
+   * be read.
+   */
   async cosign(
     witness: AskedWitness,
     log: Log,
     head: { readonly treeSize: number; readonly checkpoint: string },
+    stop: AbortSignal,
+  ): Promise<Extract<CosignAnswer, { kind: 'cosigned' }> | undefined> {
+    return this.#inTime(stop, (signal) => this.#cosign(witness, log, head, signal));
+  }
+
+  async #cosign(
+    witness: AskedWitness,
+    log: Log,
+    { treeSize, checkpoint }: { readonly treeSize: number; readonly checkpoint: string },
+    signal: AbortSignal,
   ): Promise<Extract<CosignAnswer, { kind: 'cosigned' }> | undefined> {
     const { sizes } = this.#knownOf(witness);
-    const { treeSize, checkpoint } = head;
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
+    for (let tries = 0; tries < MAX_TRIES && !signal.aborted; tries++) {
       const oldSize = Math.min(sizes.get(log) ?? log.published.treeSize, treeSize);
-      const answer = await this.#askToCosign(witness, log, oldSize, treeSize, checkpoint);
+      const answer = await this.#askToCosign(witness, log, oldSize, treeSize, checkpoint, signal);
       if (answer.kind === 'cosigned') {
         sizes.set(log, treeSize);
         return answer;
       }
       if (answer.kind !== 'size') return undefined;
-      if (answer.treeSize > treeSize) {
-        await this.#judgeClaim(witness, log, answer.treeSize);
-        return undefined;
-      }
-      sizes.set(log, answer.treeSize);
+      // Another question, with a newer head, may have overtaken this one.
+      if (answer.treeSize > newestSigned(log).treeSize) await this.#judgeClaim(witness, log, answer.treeSize, signal);
+      else sizes.set(log, answer.treeSize);
+      if (answer.treeSize > treeSize) return undefined;
     }
-    this.#report('silent', witness, log, `it named another size ${MAX_TRIES} times`);
+    if (!signal.aborted) this.#report('silent', witness, log, `it named another size ${MAX_TRIES} times`);
     return undefined;
   }
 
@@ -93,13 +104,17 @@ export class Witnesses {
    * Asks whether the witness knows a head of ours that we do not have. Resolves with whether it gave an answer that counts. Rejects
    * with ServerError `damaged` where the log cannot be read.
    */
-  async hear(witness: AskedWitness, log: Log): Promise<boolean> {
-    const held = await this.#askForHeld(witness, log);
-    if (held.kind === 'held') return true;
+  hear(witness: AskedWitness, log: Log, stop: AbortSignal): Promise<boolean> {
+    return this.#inTime(stop, (signal) => this.#hear(witness, log, signal));
+  }
+
+  async #hear(witness: AskedWitness, log: Log, signal: AbortSignal): Promise<boolean> {
+    const held = await this.#askForHeld(witness, log, signal);
     if (held.kind === 'silent') return false;
-    // Not all witnesses have that path: the head that we stored is offered to it, as one that it has cosigned.
+    // What it shows may be an hour old (SPECS §7.3), and not all have that path. So the head that we stored is offered to it, as one that it
+    // has cosigned: it answers that at once, and by what it holds now.
     const { treeSize, checkpoint } = newestSigned(log);
-    const answer = await this.#askToCosign(witness, log, treeSize, treeSize, checkpoint);
+    const answer = await this.#askToCosign(witness, log, treeSize, treeSize, checkpoint, signal);
     switch (answer.kind) {
       case 'cosigned':
         this.#knownOf(witness).sizes.set(log, treeSize);
@@ -119,8 +134,8 @@ export class Witnesses {
   }
 
   /** A number in a 409 is signed by nobody. With the checkpoint behind it, it would be a proof; without, one bad witness must not stop a log. */
-  async #judgeClaim(witness: AskedWitness, log: Log, claimed: number): Promise<void> {
-    const held = await this.#askForHeld(witness, log);
+  async #judgeClaim(witness: AskedWitness, log: Log, claimed: number, signal: AbortSignal): Promise<void> {
+    const held = await this.#askForHeld(witness, log, signal);
     if (held.kind === 'held' && held.checkpoint.treeSize >= claimed) return;
     this.#reportClaim(witness, log, claimed);
   }
@@ -130,10 +145,10 @@ export class Witnesses {
     this.#report('larger_claim', witness, log, reason);
   }
 
-  async #askForHeld(witness: AskedWitness, log: Log): Promise<HeldAnswer> {
+  async #askForHeld(witness: AskedWitness, log: Log, signal: AbortSignal): Promise<HeldAnswer> {
     const { transport, reader, onContradiction } = this.#options;
     const keys = log.verifierKeys;
-    const answer = await this.#ask(witness, (signal) => askForHeld(witness, keys, transport, signal));
+    const answer = await this.#ask(witness, signal, () => askForHeld(witness, keys, transport, signal));
     this.#report(answer.kind, witness, log, answer.kind === 'silent' ? answer.reason : '');
     if (answer.kind === 'held') {
       const { checkpoint } = answer;
@@ -150,33 +165,47 @@ export class Witnesses {
     oldSize: number,
     treeSize: number,
     checkpoint: string,
+    signal: AbortSignal,
   ): Promise<CosignAnswer> {
     const { transport, reader } = this.#options;
     const proof = oldSize === 0 || oldSize === treeSize ? [] : await consistencyProof(reader, log, oldSize, treeSize);
     const text = checkpoint.slice(0, checkpoint.lastIndexOf('\n\n') + 1);
     const request = { oldSize, proof, checkpoint };
-    const answer = await this.#ask(witness, (signal) => askToCosign(witness, request, text, transport, signal));
+    const answer = await this.#ask(witness, signal, () => askToCosign(witness, request, text, transport, signal));
     this.#report(answer.kind, witness, log, answer.kind === 'silent' ? answer.reason : '');
     return answer;
   }
 
+  /** Runs a conversation, and ends it after the timeout, or when the server stops. */
+  async #inTime<T>(stop: AbortSignal, conversation: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock, timeout } = this.#options;
+    const end = new AbortController();
+    const done = new AbortController();
+    const abort = (): void => end.abort();
+    stop.addEventListener('abort', abort);
+    if (stop.aborted) abort();
+    clock.sleep(timeout, done.signal).then(abort, () => {});
+    try {
+      return await conversation(end.signal);
+    } finally {
+      done.abort();
+      stop.removeEventListener('abort', abort);
+    }
+  }
+
   async #ask<T extends { readonly kind: string }>(
     witness: AskedWitness,
-    question: (signal: AbortSignal) => Promise<T | Silent>,
+    signal: AbortSignal,
+    question: () => Promise<T | Silent>,
   ): Promise<T | Silent> {
-    const { clock, timeout, interval } = this.#options;
+    const { clock, interval } = this.#options;
     const known = this.#knownOf(witness);
     return known.turns(async () => {
+      // Too late when its turn came: that says that there are many questions, and nothing about the witness.
+      if (signal.aborted) return { kind: 'silent', reason: 'no answer in time', unreachable: false };
       if (clock.monotonicMicros() < known.restsUntil)
         return { kind: 'silent', reason: known.restReason, unreachable: true };
-      const tooLate = new AbortController();
-      const answered = new AbortController();
-      clock.sleep(timeout, answered.signal).then(
-        () => tooLate.abort(),
-        () => {},
-      );
-      const answer = await question(tooLate.signal);
-      answered.abort();
+      const answer = await question();
       if (answer.kind === 'silent' && (answer as Silent).unreachable) {
         known.restsUntil = clock.monotonicMicros() + interval * 500;
         known.restReason = (answer as Silent).reason;

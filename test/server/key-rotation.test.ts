@@ -128,6 +128,10 @@ describe('a rotation', () => {
   test('is refused where one runs, where none does, before its head is shown, and of logs that sign no more', async () => {
     const { run } = await rotated();
     await expect(run.server.rotateKey(run.main, 'x')).rejects.toMatchObject({ code: 'rotation_running' });
+    // A head that is on its way to its witnesses would be shown after the one that is kept.
+    run.main.withheld = run.main.published;
+    await expect(run.server.endRotation(run.main, 'x')).rejects.toMatchObject({ code: 'rotation_not_signed' });
+    run.main.withheld = undefined;
     await run.server.endRotation(run.main, 'x');
     await expect(run.server.endRotation(run.main, 'x')).rejects.toMatchObject({ code: 'no_rotation' });
     await run.server.rotateKey(run.main, 'x');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { originHash } from '../../../proofs/add-checkpoint.ts';
 import { signCheckpoint } from '../../../proofs/checkpoint.ts';
 import { parsePolicy } from '../../../proofs/policy.ts';
 import { openWitnessed } from '../../../proofs/witnessed.ts';
@@ -389,12 +390,15 @@ describe('a start', () => {
     await closing;
   });
 
-  test.each(['shown', 'hidden'])(
+  test.each(['shown', 'hidden', 'an hour old'])(
     'refuses an older copy because a witness holds a larger head of ours (monitoring path %s)',
     async (path) => {
       const scene = new Scene('2');
       const old = await grown(scene, 5);
       const copied = copyOf(old);
+      const { name } = scene.keys.find((key) => key.name.endsWith('/main')) as { name: string };
+      const mainHash = originHash(name);
+      const earlier = new Map(scene.witnesses.map((witness) => [witness, witness.held.get(name)?.note]));
       const guard = new FaultyGuard();
       guard.slots = [...old.guard.slots];
       const run = await scene.again(old);
@@ -404,7 +408,12 @@ describe('a start', () => {
       expect(run.main.published.treeSize).toBe(10);
       await run.server.close();
       const rolledBack = await scene.again(old, { ...copied, guard });
-      if (path === 'hidden') for (const witness of scene.witnesses) witness.hidden = true;
+      for (const witness of scene.witnesses) {
+        witness.hidden = path === 'hidden';
+        if (path === 'an hour old')
+          witness.answer = (method, at) =>
+            method === 'GET' && at.includes(mainHash) ? reply(200, earlier.get(witness) as string) : undefined;
+      }
       const error = await startError(rolledBack, scene);
       if (path === 'shown') {
         expect(error).toBeInstanceOf(ExitError);
