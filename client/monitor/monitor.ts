@@ -316,6 +316,7 @@ export class Monitor {
     const began = now();
     try {
       state.kind ??= await this.#askKind();
+      if (state.kind === undefined) return;
       // After a contradiction the tiles say at once whether this head stands on the other side of it: the entries are not read in vain.
       const doubtful = book.has('split_view') || book.has('root_mismatch', '');
       if (doubtful && state.head !== undefined && !(await this.#tilesAgree(state.head, head))) return;
@@ -351,16 +352,19 @@ export class Monitor {
     }
   }
 
-  async #askKind(): Promise<'events' | 'raw'> {
+  /** Remembered for ever, and leaves of `raw` are not judged: so nothing but a clear answer counts, and any other is asked for again. */
+  async #askKind(): Promise<'events' | 'raw' | undefined> {
     const { transport } = this.#options;
     const signal = this.#signal;
     try {
       return parseLogInfo(readObject(await transport.request({ path: '', signal }), 'the answer')).kind;
     } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof ClientError)) throw error;
       // Other people's logs have no such page: what they hold are bytes.
-      const none = error instanceof ClientError && (error.code === 'bad_reply' || (error.status ?? 500) < 500);
-      if (none) return 'raw';
-      throw error;
+      if (error.status === 404) return 'raw';
+      this.#unreachable ??= `the page that says of which kind the log is (if it has none, give the kind): ${error.message}`;
+      return undefined;
     }
   }
 

@@ -75,6 +75,40 @@ describe('an honest log', () => {
     expect(watched.state().kind).toBe('raw');
   });
 
+  test.each([
+    [401, 'unauthorized'],
+    [403, 'forbidden'],
+    [429, 'too_many_requests'],
+    [503, 'not_ready'],
+    [200, undefined],
+  ])('whose page cannot be had now (%d) is not taken for one of bytes, but asked again', async (status, code) => {
+    const watched = new Watched(makeLog().fill(5));
+    receive(watched.log, 3, 1);
+    const { log } = watched;
+    const handle = log.handle.bind(log);
+    const refusal = code === undefined ? { status, body: '{"not":"the page"}' } : problem(status, code);
+    log.handle = (method, url, headers, body) =>
+      url.pathname === '/logs/main' ? refusal : handle(method, url, headers, body);
+    expect(await watched.look()).toMatchObject({ shown: 5, verified: 0, told: ['raised log_unreachable'] });
+    expect(watched.state().kind).toBeUndefined();
+    log.handle = handle;
+    expect(await watched.look()).toMatchObject({
+      verified: 5,
+      told: ['happened received_at_decreased 3', 'cleared log_unreachable'],
+    });
+    expect(watched.state().kind).toBe('events');
+  });
+
+  test('whose kind is given needs no such page', async () => {
+    const watched = new Watched(makeLog().fill(5));
+    const { log } = watched;
+    const handle = log.handle.bind(log);
+    watched.options.kind = 'raw';
+    log.handle = (method, url, headers, body) =>
+      url.pathname === '/logs/main' ? problem(403, 'forbidden') : handle(method, url, headers, body);
+    expect(await watched.look()).toMatchObject({ verified: 5, told: [] });
+  });
+
   test('whose partial bundle is gone is read from the full one', async () => {
     const watched = new Watched(makeLog().fill(300));
     const { log } = watched;
