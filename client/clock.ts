@@ -24,16 +24,21 @@ export const systemClock: ClientClock = {
     }),
 };
 
-/** Aborts its signal after `ms` without a `touch`. Stop it, or it keeps the process alive. */
+/** Aborts its signal after `ms` without a `touch`, and after `whole` whatever is touched. Stop it, or it keeps the process alive. */
 export interface SilenceTimer {
   readonly signal: AbortSignal;
   touch(): void;
+  /** Silence is not counted until the next touch; the whole is. */
+  pause(): void;
   stop(): void;
 }
 
-export function silenceTimer(ms: number): SilenceTimer {
+/** Times in milliseconds; without `whole` an answer may take as long as it likes if only it is never silent. */
+export function silenceTimer(ms: number, whole?: number): SilenceTimer {
   const controller = new AbortController();
   const start = () => setTimeout(() => controller.abort(new Error(`no answer for ${ms / 1000} s`)), ms);
+  const end = () => controller.abort(new Error(`the answer was not complete after ${(whole ?? 0) / 1000} s`));
+  const deadline = whole === undefined ? undefined : setTimeout(end, whole);
   let timer = start();
   return {
     signal: controller.signal,
@@ -41,6 +46,10 @@ export function silenceTimer(ms: number): SilenceTimer {
       clearTimeout(timer);
       timer = start();
     },
-    stop: () => clearTimeout(timer),
+    pause: () => clearTimeout(timer),
+    stop: () => {
+      clearTimeout(timer);
+      clearTimeout(deadline);
+    },
   };
 }

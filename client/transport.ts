@@ -20,6 +20,8 @@ export interface TransportOptions {
   readonly retries?: Partial<RetryLimits> | undefined;
   /** Longest silence of the server before a try counts as failed, in milliseconds. */
   readonly timeout?: number | undefined;
+  /** Longest time that one try may take until its answer is complete, in milliseconds; default: any, if the server is never silent. */
+  readonly deadline?: number | undefined;
   /** Longest answer that is read, in bytes; of a stream, the longest line. */
   readonly maxReplySize?: number | undefined;
   /** Hears of each failed try that is followed by another one, with the wait in milliseconds. */
@@ -63,6 +65,7 @@ export class Transport {
   readonly #clock: ClientClock;
   readonly #retries: RetryLimits;
   readonly #timeout: number;
+  readonly #deadline: number | undefined;
   readonly #maxReplySize: number;
   readonly #onRetry: ((error: ClientError, delay: number) => void) | undefined;
 
@@ -76,6 +79,7 @@ export class Transport {
     this.#clock = options.clock ?? systemClock;
     this.#retries = { ...DEFAULTS.retries, ...options.retries };
     this.#timeout = options.timeout ?? DEFAULTS.timeout;
+    this.#deadline = options.deadline;
     this.#maxReplySize = options.maxReplySize ?? DEFAULTS.maxReplySize;
     this.#onRetry = options.onRetry;
   }
@@ -139,7 +143,7 @@ export class Transport {
   /** One try: the body of a successful answer in parts, as they come. */
   async *#attempt(request: ClientRequest, maxSize: number): AsyncGenerator<Uint8Array, void, undefined> {
     request.signal?.throwIfAborted();
-    const silence = silenceTimer(this.#timeout);
+    const silence = silenceTimer(this.#timeout, this.#deadline);
     try {
       const response = await this.#send(request, silence.signal);
       silence.touch();
@@ -149,7 +153,7 @@ export class Transport {
         size += part.length;
         if (size > maxSize) throw tooLong(maxSize);
         // Whoever takes the parts may take their time; that is not the server's silence.
-        silence.stop();
+        silence.pause();
         yield part;
         silence.touch();
       }

@@ -26,7 +26,7 @@ const FIRST_DELAY = 5000;
 const MAX_DELAY = 3_600_000;
 /** How often it is looked whether something is due. */
 const POLL = 500;
-/** Most alerts that wait for the webhook; the oldest are given up. */
+/** Most alerts that wait for the webhook; beyond it those that matter least are given up, the oldest of them first. */
 export const MAX_WAITING = 1000;
 
 export class Courier {
@@ -49,7 +49,7 @@ export class Courier {
     this.#change((each) =>
       each.webhook === undefined || webhook === undefined ? undefined : { ...each, printed: true },
     );
-    this.#dropOldest();
+    this.#dropLeast();
     await save();
   }
 
@@ -104,11 +104,23 @@ export class Courier {
     state.outbox = state.outbox.map(change).filter((each) => each !== undefined);
   }
 
-  #dropOldest(): void {
+  /** Whoever can cause many harmless alerts must not push out the one that matters. */
+  #dropLeast(): void {
     const { state, onFailure } = this.#options;
     const many = state.outbox.length - MAX_WAITING;
     if (many <= 0) return;
-    state.outbox = state.outbox.slice(many);
+    const active = new Set(state.alarms.map(({ id }) => id));
+    // Sorting is stable: among equals the oldest come first.
+    const ranked = state.outbox.toSorted((a, b) => worth(a.alert, active) - worth(b.alert, active));
+    const dropped = new Set(ranked.slice(0, many));
+    state.outbox = state.outbox.filter((each) => !dropped.has(each));
     onFailure(`${many} alerts are more than can wait`, true);
   }
+}
+
+/** How much would be lost with an alert: least with one of what happened, most with the beginning of an alarm that still goes on. */
+function worth({ id, state, level }: Alert, active: ReadonlySet<string>): number {
+  if (state === 'happened') return 0;
+  if (state === 'cleared' || level === 'warning') return 1;
+  return active.has(id) ? 3 : 2;
 }

@@ -12,8 +12,11 @@ import { printable, usage } from '../output.ts';
 /** A monitor has the next look to try again, so it does not wait long in this one. Times in milliseconds. */
 const RETRIES = { attempts: 3, firstDelay: 250, maxDelay: 2000 };
 const TIMEOUT = 20_000;
+/** A byte from time to time is no silence; without an end to it a log could hold a monitor for ever, and nothing would be told. */
+const DEADLINE = 60_000;
 /** A witness that hangs must not keep the look at the log itself from ending within its interval. */
 const WITNESS_TIMEOUT = 8000;
+const WITNESS_DEADLINE = 15_000;
 
 export interface WatchedFlags {
   readonly vkey?: string;
@@ -56,6 +59,7 @@ export function witnessSources(policy: Policy | undefined): WitnessSource[] {
               url: witness.url,
               retries: { ...RETRIES, attempts: 2 },
               timeout: WITNESS_TIMEOUT,
+              deadline: WITNESS_DEADLINE,
             }),
           },
         ],
@@ -63,7 +67,7 @@ export function witnessSources(policy: Policy | undefined): WitnessSource[] {
 }
 
 function makeTransport(url: string, key: string | undefined): Transport {
-  return new Transport({ url, key, retries: RETRIES, timeout: TIMEOUT });
+  return new Transport({ url, key, retries: RETRIES, timeout: TIMEOUT, deadline: DEADLINE });
 }
 
 async function givenPolicy(path: string, key: VerifierKey): Promise<Policy> {

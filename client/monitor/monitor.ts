@@ -24,7 +24,7 @@ import { AlarmBook, type Alert } from './alarms.ts';
 import { findContradiction } from './contradiction.ts';
 import { GrowingTree } from './grow.ts';
 import { askLog, askRefreshed, askWitness, type WitnessAnswer, type WitnessSource } from './heads.ts';
-import { headName, type MonitorState } from './state.ts';
+import { headName, type MonitorState, type WitnessAhead, type WitnessSeen } from './state.ts';
 import { applyRules, type WatchOptions } from './watch.ts';
 
 export interface MonitorOptions {
@@ -80,7 +80,7 @@ export interface StepReport {
   readonly read: number;
 }
 
-/** Most heads that wait for their size. */
+/** Most heads shown by the log that wait for their size; twice as many where its tiles cannot be asked for. Of a witness two may wait. */
 const MAX_CLAIMS = 32;
 /** Most faults of leaves that are told one by one, of those under one head. */
 const MAX_FAULTS = 256;
@@ -246,8 +246,11 @@ export class Monitor {
       name,
       back ? `witness ${name} shows size ${head.treeSize}, and has shown ${seen.treeSize} before` : undefined,
     );
-    if (!back && seen?.note !== head.note)
-      witnesses.set(name, { note: head.note, treeSize: head.treeSize, at: this.#options.now() });
+    if (!back && seen?.note !== head.note) {
+      const { note, treeSize } = head;
+      const at = seen?.treeSize === treeSize ? seen.at : this.#options.now();
+      witnesses.set(name, { note, treeSize, at, ahead: seen?.ahead });
+    }
     await this.#claim(head, name);
   }
 
@@ -268,17 +271,57 @@ export class Monitor {
         state.claims = state.claims.map((each) => (headName(each.head) === said ? { ...each, from } : each));
       return;
     }
-    const claims = [...state.claims];
-    // Of the log its newest word counts most, and it will say more; a witness has one head at a time.
-    if (claims.length >= MAX_CLAIMS)
-      claims.splice(
-        Math.max(
-          0,
-          claims.findIndex((claim) => claim.from === LOG),
-        ),
-        1,
+    if (from === LOG) await this.#makeRoom(head);
+    else {
+      // A witness signs only what continues its last head, so its oldest and its newest say what those between them would.
+      const between = new Set(state.claims.filter((claim) => claim.from === from).slice(1));
+      state.claims = state.claims.filter((claim) => !between.has(claim));
+    }
+    state.claims = [...state.claims, { head, from, since: this.#options.now() }];
+  }
+
+  /**
+   * A log may show ever new heads and keep back the entries that would judge them. Its oldest and its largest stay; of the others one is
+   * let go only when a larger head that stays is proven to continue it, or when both were kept as evidence.
+   */
+  async #makeRoom(head: Checkpoint): Promise<void> {
+    const state = this.#state;
+    for (;;) {
+      const shown = state.claims.filter(({ from }) => from === LOG);
+      if (shown.length < MAX_CLAIMS) return;
+      const largest = [head, ...shown.map((claim) => claim.head)].reduce((a, b) => (a.treeSize >= b.treeSize ? a : b));
+      const claim = shown.slice(1).find((each) => each.head.treeSize < largest.treeSize);
+      if (claim === undefined || !(await this.#mayGo(claim.head, largest, shown.length >= 2 * MAX_CLAIMS))) return;
+      state.claims = state.claims.filter((each) => each !== claim);
+    }
+  }
+
+  /** Whether nothing is lost any more with a head that a log has shown. Not `atOnce`, it may stay until the tiles can be asked for. */
+  async #mayGo(head: Checkpoint, larger: Checkpoint, atOnce: boolean): Promise<boolean> {
+    const { transport, keepEvidence } = this.#options;
+    const signal = this.#signal;
+    try {
+      const reader = new NodeReader({ transport, treeSize: larger.treeSize, signal });
+      const fraud = await findContradiction(head, larger, reader);
+      if (fraud !== undefined) await this.#contradiction(fraud, LOG);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof ClientError || error instanceof ProofError)) throw error;
+      const isLogs = error instanceof ProofError || error.code === 'missing_entries' || error.code === 'bad_reply';
+      if (!isLogs && !atOnce) {
+        this.#cannotAsk(error);
+        return false;
+      }
+      const evidence = await keepEvidence(formatFraudProof({ first: head.note, second: larger.note }));
+      this.#book.happen(
+        'missing_entries',
+        headName(head),
+        `the log has shown a head of size ${head.treeSize} and later one of size ${larger.treeSize}, and does not give what would ` +
+          `show that they go together: ${error.message}. Both are kept in ${evidence}`,
+        { evidence, heads: [head.note, larger.note] },
       );
-    state.claims = [...claims, { head, from, since: this.#options.now() }];
+    }
+    return true;
   }
 
   /** The head that the log shows. */
@@ -316,6 +359,7 @@ export class Monitor {
     const began = now();
     try {
       state.kind ??= await this.#askKind();
+      if (state.kind === undefined) return;
       // After a contradiction the tiles say at once whether this head stands on the other side of it: the entries are not read in vain.
       const doubtful = book.has('split_view') || book.has('root_mismatch', '');
       if (doubtful && state.head !== undefined && !(await this.#tilesAgree(state.head, head))) return;
@@ -351,16 +395,19 @@ export class Monitor {
     }
   }
 
-  async #askKind(): Promise<'events' | 'raw'> {
+  /** Remembered for ever, and leaves of `raw` are not judged: so nothing but a clear answer counts, and any other is asked for again. */
+  async #askKind(): Promise<'events' | 'raw' | undefined> {
     const { transport } = this.#options;
     const signal = this.#signal;
     try {
       return parseLogInfo(readObject(await transport.request({ path: '', signal }), 'the answer')).kind;
     } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof ClientError)) throw error;
       // Other people's logs have no such page: what they hold are bytes.
-      const none = error instanceof ClientError && (error.code === 'bad_reply' || (error.status ?? 500) < 500);
-      if (none) return 'raw';
-      throw error;
+      if (error.status === 404) return 'raw';
+      this.#unreachable ??= `the page that says of which kind the log is (if it has none, give the kind): ${error.message}`;
+      return undefined;
     }
   }
 
@@ -515,18 +562,18 @@ export class Monitor {
   #judgeWithheld(shown: Checkpoint): void {
     const { witnesses = [], now, limits } = this.#options;
     for (const { witness } of witnesses) {
-      const withheld = this.#state.claims.find(
-        ({ head, from, since }) =>
-          from === witness.name && head.treeSize > shown.treeSize && now() - since > limits.withheld,
-      );
+      const seen = this.#state.witnesses.get(witness.name);
+      const ahead = seen && aheadOf(seen, shown.treeSize, now());
+      if (seen !== undefined) this.#state.witnesses.set(witness.name, { ...seen, ahead });
+      const withheld = ahead !== undefined && now() - ahead.since > limits.withheld ? ahead : undefined;
       this.#book.set(
         'rollback',
         witness.name,
         withheld === undefined
           ? undefined
-          : `witness ${witness.name} holds a head of size ${withheld.head.treeSize} that the log has signed, and the log shows ` +
+          : `witness ${witness.name} holds a head of size ${withheld.treeSize} that the log has signed, and the log shows ` +
               `only ${shown.treeSize}`,
-        withheld === undefined ? {} : { heads: [withheld.head.note, shown.note] },
+        withheld === undefined ? {} : { heads: [withheld.note, shown.note] },
       );
     }
   }
@@ -582,6 +629,17 @@ export class Monitor {
     await this.#options.commit(this.#state);
     this.#committed = this.#options.now();
   }
+}
+
+/**
+ * The oldest head of a witness that the log does not show yet. Of those between it and the newest nothing is known; they are taken to be as
+ * young as the newest, so that a log that is always one head behind its witness is no alarm, and one whose lag is longer than that is.
+ */
+function aheadOf(seen: WitnessSeen, shown: number, now: number): WitnessAhead | undefined {
+  const { note, treeSize, at, ahead } = seen;
+  if (treeSize <= shown) return undefined;
+  if (ahead === undefined) return { note, treeSize, since: now };
+  return ahead.treeSize > shown ? ahead : { note, treeSize, since: Math.max(at, ahead.since) };
 }
 
 /** Who shows a head, where it is no witness. No policy has this name for a witness: it is a word of policies. */

@@ -45,8 +45,17 @@ export interface Claim {
 export interface WitnessSeen {
   readonly note: string;
   readonly treeSize: number;
-  /** When it was first seen, in milliseconds. */
+  /** When a head of this size was first seen, in milliseconds. */
   readonly at: number;
+  /** The oldest of its heads that is larger than what the log shows; undefined while there is none. */
+  readonly ahead: WitnessAhead | undefined;
+}
+
+export interface WitnessAhead {
+  readonly note: string;
+  readonly treeSize: number;
+  /** Since when the log does not show it, in milliseconds. */
+  readonly since: number;
 }
 
 /** How far a watch rule has come. Times in milliseconds. */
@@ -140,7 +149,10 @@ export function formatState(state: MonitorState): string {
     faults: state.faults.map(({ code, leafIndex, message }) => ({ code, leaf_index: leafIndex, message })),
     more_faults: state.moreFaults,
     claims: state.claims.map(({ head, from, since }) => ({ note: head.note, from, since })),
-    witnesses: [...state.witnesses].map(([name, { note, treeSize, at }]) => ({ name, note, tree_size: treeSize, at })),
+    witnesses: [...state.witnesses].map(([name, { note, treeSize, at, ahead }]) => ({
+      ...{ name, note, tree_size: treeSize, at },
+      ahead: ahead === undefined ? null : { note: ahead.note, tree_size: ahead.treeSize, since: ahead.since },
+    })),
     consistent: state.consistent,
     fresh_at: state.freshAt ?? null,
     alarms: state.alarms,
@@ -204,8 +216,10 @@ export function parseState(text: string, key: VerifierKey, verify?: Verify): Mon
       }),
       witnesses: new Map(
         list(state['witnesses']).map((each) => {
-          const { name, note, tree_size, at } = object(each);
-          return [string(name), { note: string(note), treeSize: number(tree_size), at: number(at) }];
+          const { name, note, tree_size, at, ahead } = object(each);
+          const seen = { note: string(note), treeSize: number(tree_size), at: number(at) };
+          // Versions before did not write it.
+          return [string(name), { ...seen, ahead: optional(ahead, witnessAhead) }];
         }),
       ),
       consistent: list(state['consistent']).map(string),
@@ -233,6 +247,11 @@ function point(value: unknown): TreePoint {
   const frontier = list(hashes).map((hash) => asTreeHash(fromBase64(string(hash))));
   if (frontier.length !== frontierLength(size)) throw new RangeError('a frontier has not the length of its size');
   return { size, frontier, receivedAt: number(received_at) };
+}
+
+function witnessAhead(value: unknown): WitnessAhead {
+  const { note, tree_size, since } = object(value);
+  return { note: string(note), treeSize: number(tree_size), since: number(since) };
 }
 
 function fault(value: unknown): LeafFault {

@@ -136,3 +136,41 @@ test('no more wait than can; the oldest are given up, aloud', async () => {
   expect([state.outbox.length, state.outbox[0]?.alert.message]).toEqual([MAX_WAITING, 'alert 5']);
   expect(failures).toEqual(['5 alerts are more than can wait lost']);
 });
+
+const raised = (n: number, level: Alert['level'] = 'alarm', state: Alert['state'] = 'raised'): Undelivered => {
+  const { alert: happened, ...rest } = waiting(n);
+  return { ...rest, alert: { ...happened, state, level, code: 'split_view', message: `${state} ${level} ${n}` } };
+};
+
+test.each([
+  ['what happened', waiting],
+  ['warnings', (n: number) => raised(n, 'warning')],
+  ['ends of alarms', (n: number) => raised(n, 'alarm', 'cleared')],
+])('an alarm is not pushed out by %s, however many', async (_, flood) => {
+  const { courier, state, failures } = setUp(
+    [raised(0), ...Array.from({ length: MAX_WAITING + 5 }, (_, n) => flood(n + 1))],
+    [200],
+  );
+  await courier.commit();
+  const messages = state.outbox.map(({ alert }) => alert.message);
+  expect([messages.length, messages[0], messages[1]]).toEqual([MAX_WAITING, 'raised alarm 0', flood(7).alert.message]);
+  expect(failures).toEqual(['6 alerts are more than can wait lost']);
+});
+
+test('what happened goes before warnings and ends, these before alarms, and an alarm that goes on is last', async () => {
+  const outbox = [
+    raised(1),
+    raised(2),
+    raised(3, 'warning'),
+    raised(4, 'alarm', 'cleared'),
+    waiting(5),
+    ...Array.from({ length: MAX_WAITING - 1 }, (_, n) => raised(n + 10)),
+  ];
+  const { courier, state } = setUp(outbox, [200]);
+  const { id, code, subject } = raised(1).alert;
+  state.alarms = [{ id, code, subject, since: 0, message: 'it goes on' }];
+  const left = (): readonly string[] => state.outbox.slice(0, 3).map(({ alert }) => alert.message);
+  await courier.commit();
+  // Four had to go: all three that are no alarm, and the oldest alarm that has ended.
+  expect(left()).toEqual(['raised alarm 1', 'raised alarm 10', 'raised alarm 11']);
+});

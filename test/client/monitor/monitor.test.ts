@@ -75,6 +75,40 @@ describe('an honest log', () => {
     expect(watched.state().kind).toBe('raw');
   });
 
+  test.each([
+    [401, 'unauthorized'],
+    [403, 'forbidden'],
+    [429, 'too_many_requests'],
+    [503, 'not_ready'],
+    [200, undefined],
+  ])('whose page cannot be had now (%d) is not taken for one of bytes, but asked again', async (status, code) => {
+    const watched = new Watched(makeLog().fill(5));
+    receive(watched.log, 3, 1);
+    const { log } = watched;
+    const handle = log.handle.bind(log);
+    const refusal = code === undefined ? { status, body: '{"not":"the page"}' } : problem(status, code);
+    log.handle = (method, url, headers, body) =>
+      url.pathname === '/logs/main' ? refusal : handle(method, url, headers, body);
+    expect(await watched.look()).toMatchObject({ shown: 5, verified: 0, told: ['raised log_unreachable'] });
+    expect(watched.state().kind).toBeUndefined();
+    log.handle = handle;
+    expect(await watched.look()).toMatchObject({
+      verified: 5,
+      told: ['happened received_at_decreased 3', 'cleared log_unreachable'],
+    });
+    expect(watched.state().kind).toBe('events');
+  });
+
+  test('whose kind is given needs no such page', async () => {
+    const watched = new Watched(makeLog().fill(5));
+    const { log } = watched;
+    const handle = log.handle.bind(log);
+    watched.options.kind = 'raw';
+    log.handle = (method, url, headers, body) =>
+      url.pathname === '/logs/main' ? problem(403, 'forbidden') : handle(method, url, headers, body);
+    expect(await watched.look()).toMatchObject({ verified: 5, told: [] });
+  });
+
   test('whose partial bundle is gone is read from the full one', async () => {
     const watched = new Watched(makeLog().fill(300));
     const { log } = watched;
@@ -247,6 +281,96 @@ describe('a log that goes back', () => {
     watched.log.fill(9);
     watched.log.tamperText = (_, text) => witness.cosign(text, watched.now / 1000);
     expect((await watched.look()).told).toEqual(['cleared rollback w1']);
+  });
+
+  /** Witnesses that hold one more entry at each look, 10 s apart, and a log that shows what `shows` says. */
+  async function tellings(looks: number, shows: (held: number) => number): Promise<Record<number, readonly string[]>> {
+    const witnesses = [new TestWitness('w1', 50), new TestWitness('w2', 51)];
+    const watched = new Watched(makeLog().fill(5), witnesses);
+    watched.options.limits = { withheld: 400_000 };
+    const full = makeLog().fill(10 + looks);
+    const all: Record<number, readonly string[]> = {};
+    for (let i = 0; i < looks; i++) {
+      const held = 10 + i;
+      for (const witness of witnesses) witness.shown = witness.cosign(full.checkpoint(held));
+      watched.log.fill(shows(held));
+      watched.log.tamperText = (_, text) =>
+        witnesses.reduce((note, witness) => witness.cosign(note, watched.now / 1000), text);
+      const { told } = await watched.look(10_000);
+      if (told.length > 0) all[i] = told;
+    }
+    return all;
+  }
+
+  test('behind witnesses that grow and grow is told in time, of each of them', async () => {
+    expect(await tellings(43, () => 5)).toEqual({ 41: ['raised rollback w1', 'raised rollback w2'] });
+  });
+
+  test('by more than it may is told, though it grows too', async () => {
+    // Of the heads between it remembers none, so each time it waits anew.
+    expect(await tellings(92, (held) => Math.max(5, held - 45))).toEqual({
+      41: ['raised rollback w1', 'raised rollback w2'],
+      45: ['cleared rollback w1', 'cleared rollback w2'],
+      86: ['raised rollback w1', 'raised rollback w2'],
+      90: ['cleared rollback w1', 'cleared rollback w2'],
+    });
+  });
+
+  test.each([1, 35])('by %d heads, for less time than it may, is never told', async (lag) => {
+    expect(await tellings(75, (held) => Math.max(5, held - lag))).toEqual({});
+  });
+});
+
+describe('a log that shows ever new heads and keeps back their entries', () => {
+  /** After one of 10 entries that was verified, heads of 11 to 50: the one of `other` entries is of another history. */
+  async function flood(other: number | undefined, broken: (path: string) => boolean, status: number) {
+    const watched = new Watched(makeLog().fill(10));
+    await watched.look();
+    const { log } = watched;
+    const handle = log.handle.bind(log);
+    const told: string[] = [];
+    log.handle = (method, url, headers, body) =>
+      broken(url.pathname) ? problem(status, 'no_such_tile') : handle(method, url, headers, body);
+    for (let size = 11; size <= 50; size++) {
+      log.fill(size);
+      const shown = size === other ? fork(log, 5, size, makeLog).checkpoint() : log.checkpoint();
+      log.tamperText = ({ path }, text) => (path === 'checkpoint' ? shown : text);
+      const look = await watched.look(1000);
+      told.push(...look.told);
+      expect(formatState(watched.state()).length).toBeLessThan(100_000);
+    }
+    log.handle = handle;
+    return { watched, told };
+  }
+  const entries = (path: string): boolean => path.includes('tile/entries/');
+  const tiles = (path: string): boolean => path.includes('/tile/');
+
+  test('that go together: no more is told than that, and when they are there they are read', async () => {
+    const { watched, told } = await flood(undefined, entries, 404);
+    expect([told, watched.evidence, watched.state().claims.length]).toEqual([['raised missing_entries'], [], 32]);
+    expect(await watched.look()).toMatchObject({ verified: 50, told: ['cleared missing_entries'] });
+    expect(watched.state().claims).toEqual([]);
+  });
+
+  test.each([11, 12, 30])('hides none among them that is of another history, as that of %d', async (other) => {
+    const { watched, told } = await flood(other, entries, 404);
+    told.push(...(await watched.look()).told, ...(await watched.look()).told);
+    expect(told).toContain('raised split_view log');
+    expect(watched.provenFraud().first.treeSize).toBe(other);
+  });
+
+  test('and their tiles: each that is let go is kept as evidence, and told', async () => {
+    const { watched, told } = await flood(15, tiles, 404);
+    const gone = told.filter((text) => text.startsWith('happened missing_entries '));
+    expect([gone.length, watched.evidence.length, watched.state().claims.length]).toEqual([8, 8, 32]);
+    const lie = fork(watched.log, 5, 15, makeLog).checkpoint();
+    expect(watched.evidence.filter((text) => text.includes(lie.split('\n')[2] as string))).toHaveLength(1);
+  });
+
+  test('while its tiles cannot be asked for: twice as many wait, and then the same', async () => {
+    const { watched, told } = await flood(15, tiles, 503);
+    expect([told, watched.evidence, watched.state().claims.length]).toEqual([['raised log_unreachable'], [], 40]);
+    expect((await watched.look()).told).toContain('raised split_view log');
   });
 });
 
@@ -534,7 +658,7 @@ describe('witnesses', () => {
       witness.shown = witness.cosign(ahead.checkpoint(size));
       await watched.look(1);
     }
-    expect(watched.state().claims).toHaveLength(32);
+    expect(watched.state().claims.map(({ head }) => head.treeSize)).toEqual([6, 198]);
     expect(formatState(watched.state()).length).toBeLessThan(50_000);
     watched.log.fill(200);
     expect(await watched.look()).toMatchObject({ verified: 200, told: [] });

@@ -49,6 +49,25 @@ test('comes back as it was', async () => {
   expect(formatState(parseState(empty, parseVerifierKey(log.vkey)))).toBe(empty);
 });
 
+test('what a witness holds and the log does not show comes back too, and a state without it is read', async () => {
+  const log = new FakeLog().fill(5);
+  const witness = new TestWitness('w1', 50);
+  witness.shown = witness.cosign(new FakeLog().fill(9).checkpoint());
+  const watched = new Watched(log, [witness]);
+  await watched.look();
+  const text = watched.text as string;
+  const key = parseVerifierKey(log.vkey);
+  const { ahead, ...rest } = parseState(text, key).witnesses.get('w1') ?? {};
+  expect(ahead).toEqual({ note: witness.shown, treeSize: 9, since: watched.now });
+  expect(formatState(parseState(text, key))).toBe(text);
+  const value = JSON.parse(text) as { witnesses: Json[] };
+  const before = value.witnesses.map(({ name, note, tree_size, at }) => ({ name, note, tree_size, at }) as Json);
+  const read = parseState(JSON.stringify({ ...value, witnesses: before }), key);
+  expect(read.witnesses.get('w1')).toEqual({ ...rest, ahead: undefined });
+  for (const wrong of [7, {}, { note: 'x', tree_size: -1, since: 1 }])
+    expect(codeOf(JSON.stringify({ ...value, witnesses: [{ ...before[0], ahead: wrong }] }), log)).toBe('damaged');
+});
+
 describe('refused', () => {
   test('whatever is no state: every member missing, or of another type', async () => {
     const { text, log } = await fullState();
