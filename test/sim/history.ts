@@ -245,7 +245,11 @@ class History {
     promise.then(end, end);
     await settled();
     for (let steps = 0; !done && !this.#over; steps++) {
-      if (steps > MAX_STEPS) throw new Error('the world goes round in circles');
+      if (steps > MAX_STEPS) {
+        // What waits for an operation that never ends waits for ever, and what happens every second goes on beside it.
+        if (this.#hung) return false;
+        throw new Error('the world goes round in circles');
+      }
       if (await this.#step()) continue;
       if (!this.#scheduler.skip(patience)) return false;
     }
