@@ -4,11 +4,11 @@
  */
 import { type AddCheckpoint, formatAddCheckpoint, originHash, SIZE_CONTENT_TYPE } from '../../proofs/add-checkpoint.ts';
 import type { TreeHead } from '../../proofs/checkpoint.ts';
-import { COSIGNATURE_SIZE, cosignatureTime, verifyCosignature } from '../../proofs/cosignature.ts';
+import { cosignatureTime } from '../../proofs/cosignature.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
-import { type NoteSignature, parseSignatureLines } from '../../proofs/note.ts';
-import { fromUtf8, parseDecimal, utf8 } from '../../tree/bytes.ts';
-import { openOwnCheckpoint } from '../own-signatures.ts';
+import { addSignatures, type NoteSignature, openNote, parseSignatureLines } from '../../proofs/note.ts';
+import { fromUtf8, parseDecimal } from '../../tree/bytes.ts';
+import { openOwnCheckpoint, verifyByOpenssl } from '../own-signatures.ts';
 import type { AskedWitness } from './policies.ts';
 
 export interface WitnessReply {
@@ -35,7 +35,7 @@ export interface Silent {
 }
 
 export type CosignAnswer =
-  | { readonly kind: 'cosigned'; readonly line: NoteSignature; readonly time: number }
+  | { readonly kind: 'cosigned'; readonly line: NoteSignature }
   /** Its last cosigned checkpoint has another size than we thought. Nobody vouches for the number. */
   | { readonly kind: 'size'; readonly treeSize: number }
   /** It does not witness this origin (404). */
@@ -46,7 +46,6 @@ export type CosignAnswer =
 export async function askToCosign(
   witness: AskedWitness,
   request: AddCheckpoint,
-  text: string,
   transport: WitnessTransport,
   signal: AbortSignal,
 ): Promise<CosignAnswer> {
@@ -66,21 +65,19 @@ export async function askToCosign(
       return { kind: 'size', treeSize: parseDecimal(size.slice(0, -1)) };
     }
     if (reply.status !== 200) return silent(`it answered ${reply.status} ${excerpt(reply.body)}`.trimEnd());
-    return cosignedBy(witness.key, parseSignatureLines(fromUtf8(reply.body)), text);
+    return cosignedBy(witness.key, parseSignatureLines(fromUtf8(reply.body)), request.checkpoint);
   } catch (error) {
     return silent(`its answer cannot be read: ${(error as Error).message}`);
   }
 }
 
-function cosignedBy(key: VerifierKey, lines: readonly NoteSignature[], text: string): CosignAnswer {
+function cosignedBy(key: VerifierKey, lines: readonly NoteSignature[], checkpoint: string): CosignAnswer {
   const line = lines.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
   if (line === undefined) return silent(`its answer has no signature by ${key.text}`);
-  if (line.signature.length !== COSIGNATURE_SIZE || !verifyCosignature(line.signature, utf8(text), key.publicKey))
-    return silent(`its answer has a signature that is not by ${key.text}`);
-  const time = cosignatureTime(line.signature);
+  openNote(addSignatures(checkpoint, [line]), [key], verifyByOpenssl);
   // 0 says "not the newest that I know", which is not what was asked (COS-6, WIT-6).
-  if (time === 0) return silent('its cosignature has the time 0');
-  return { kind: 'cosigned', line, time };
+  if (cosignatureTime(line.signature) === 0) return silent('its cosignature has the time 0');
+  return { kind: 'cosigned', line };
 }
 
 /** What a witness holds, verified under a key of the log. */

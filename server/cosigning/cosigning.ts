@@ -8,7 +8,7 @@
  * After a start, nothing is signed for a log while those witnesses that have not answered yet could be a quorum by themselves: one
  * of them may hold a newer head, and this directory be an older copy.
  */
-import { formatSignatureLines, type NoteSignature } from '../../proofs/note.ts';
+import { addSignatures, type NoteSignature } from '../../proofs/note.ts';
 import { couldBeQuorum, holdsQuorum } from '../../proofs/policy.ts';
 import type { Clock } from '../clock.ts';
 import { EXIT, ExitError, ServerError } from '../errors.ts';
@@ -29,7 +29,7 @@ export type PublishRule = 'require-quorum' | 'best-effort';
 export interface WitnessOptions {
   readonly policies: readonly WitnessPolicy[];
   readonly publish: PublishRule;
-  /** Longest wait for one answer, in milliseconds. */
+  /** Longest that a witness may take to cosign a head, or to say what it holds, in milliseconds. */
   readonly timeout: number;
   readonly transport: WitnessTransport;
   /** Keeps the two heads of a contradiction; returns where. */
@@ -57,6 +57,8 @@ const START_TIMEOUTS = 3;
 export class Cosigning {
   readonly #options: CosigningOptions;
   readonly #witnesses: Witnesses;
+  /** Each witness of each policy. */
+  readonly #all: readonly AskedWitness[];
   readonly #policies = new Map<Log, WitnessPolicy | undefined>();
   /** Names of the witnesses that have not said yet what they hold, of each log that was there at the start. */
   readonly #unheard = new Map<Log, Set<string>>();
@@ -68,6 +70,7 @@ export class Cosigning {
 
   constructor(options: CosigningOptions) {
     this.#options = options;
+    this.#all = options.policies.flatMap(({ witnesses }) => witnesses);
     const { transport, timeout, interval, clock, reader } = options;
     this.#witnesses = new Witnesses({
       transport,
@@ -115,9 +118,8 @@ export class Cosigning {
   async askAtStart(): Promise<void> {
     const { clock, timeout } = this.#options;
     const done = new AbortController();
-    const witnesses = new Set(this.#options.policies.flatMap((policy) => policy.witnesses));
     await Promise.race([
-      Promise.all([...witnesses].map((witness) => this.#askUnheard(witness))).finally(() => done.abort()),
+      Promise.all(this.#all.map((witness) => this.#askUnheard(witness))).finally(() => done.abort()),
       clock.sleep(START_TIMEOUTS * timeout, done.signal).catch(() => {}),
     ]);
     if (this.#contradiction !== undefined)
@@ -133,9 +135,8 @@ export class Cosigning {
       return;
     }
     for (const log of this.#options.logs) if (log.withheld !== undefined) this.begin(log);
-    const witnesses = new Set(this.#options.policies.flatMap((policy) => policy.witnesses));
     // Each for itself: one that hangs must not keep the others from being asked every interval.
-    this.#asking = Promise.all([...witnesses].map((witness) => this.#askAgain(witness)));
+    this.#asking = Promise.all(this.#all.map((witness) => this.#askAgain(witness)));
   }
 
   /** A head of this log was stored and withheld: has it cosigned, and published when it may be. */
@@ -187,6 +188,7 @@ export class Cosigning {
     const lines = new Map<string, NoteSignature>();
     let open = policy.witnesses.length;
     return new Promise((resolve, reject) => {
+      const enough = (): void => resolve(new Map(lines));
       for (const witness of policy.witnesses) {
         this.#witnesses.cosign(witness, log, head, this.#stop.signal).then((answer) => {
           if (answer !== undefined) {
@@ -195,12 +197,9 @@ export class Cosigning {
             this.#heard(log, witness.name);
           }
           open--;
-          if (open === 0) resolve(new Map(lines));
+          if (open === 0) enough();
           else if (holdsQuorum(policy, ({ name }) => lines.has(name)))
-            clock.sleep(GRACE, this.#stop.signal).then(
-              () => resolve(new Map(lines)),
-              () => resolve(new Map(lines)),
-            );
+            clock.sleep(GRACE, this.#stop.signal).then(enough, enough);
         }, reject);
       }
     });
@@ -213,7 +212,7 @@ export class Cosigning {
     witnessed: boolean,
   ): Promise<boolean> {
     const { sequencer, onPublished } = this.#options;
-    const note = lines.length === 0 ? checkpoint : checkpoint + formatSignatureLines(lines);
+    const note = addSignatures(checkpoint, lines);
     await sequencer.change((transaction) => {
       // Crash before the commit: still withheld, and asked for again. After it: published.
       transaction.delete(withheldKey(log.name));

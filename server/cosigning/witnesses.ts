@@ -122,7 +122,8 @@ export class Witnesses {
       case 'unknown_origin':
         return true;
       case 'size':
-        if (answer.treeSize > treeSize) {
+        // A newer head may have been signed since, and have overtaken this question.
+        if (answer.treeSize > newestSigned(log).treeSize) {
           this.#reportClaim(witness, log, answer.treeSize);
           return false;
         }
@@ -168,10 +169,12 @@ export class Witnesses {
     signal: AbortSignal,
   ): Promise<CosignAnswer> {
     const { transport, reader } = this.#options;
-    const proof = oldSize === 0 || oldSize === treeSize ? [] : await consistencyProof(reader, log, oldSize, treeSize);
-    const text = checkpoint.slice(0, checkpoint.lastIndexOf('\n\n') + 1);
-    const request = { oldSize, proof, checkpoint };
-    const answer = await this.#ask(witness, signal, () => askToCosign(witness, request, text, transport, signal));
+    const answer = await this.#ask(witness, signal, async () => {
+      // Made in its turn: for a witness that rests, thousands of logs would make proofs for nobody.
+      const grew = oldSize > 0 && oldSize < treeSize;
+      const proof = grew ? await consistencyProof(reader, log, oldSize, treeSize) : [];
+      return askToCosign(witness, { oldSize, proof, checkpoint }, transport, signal);
+    });
     this.#report(answer.kind, witness, log, answer.kind === 'silent' ? answer.reason : '');
     return answer;
   }
