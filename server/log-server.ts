@@ -443,7 +443,9 @@ export class LogServer {
     };
     const head = { treeSize: 0, rootHash: emptyRoot() };
     const published = { ...head, checkpoint: signCheckpoint({ origin, ...head }, signer), time };
-    const secrets = { signerOf: this.#keys.signer, idDigest: this.#keys.idDigest(origin) };
+    const { signer: signerOf } = this.#keys;
+    const keys = { signer, next: undefined, all: [signer.verifierKey] };
+    const secrets = { keys, signerOf, idDigest: this.#keys.idDigest(origin) };
     const log = new Log(definition, secrets, emptyState(time), published);
     transaction.create(log);
     transaction.put(logDefinitionKey(name), encodeDefinition(definition));

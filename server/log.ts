@@ -162,6 +162,8 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
 
 /** What of a log is derived from the master seed. */
 export interface LogSecrets {
+  /** The keys that the definition names. */
+  readonly keys: LogKeys;
   readonly signerOf: (origin: string, epoch: number) => NoteSigner;
   /** Digest of an id, for the key of its row. */
   readonly idDigest: (id: string) => string;
@@ -183,17 +185,16 @@ export class Log {
   /** Whether a head is being signed, and is neither shown nor withheld yet. */
   signing = false;
 
-  /** Throws a RangeError where the definition names a key that the master seed does not give. */
   constructor(
     definition: LogDefinition,
-    { signerOf, idDigest }: LogSecrets,
+    { keys, signerOf, idDigest }: LogSecrets,
     state: LogState,
     published: Published,
     withheld?: Published,
   ) {
     this.#definition = definition;
     this.#signerOf = signerOf;
-    this.#keys = logKeys(definition, signerOf);
+    this.#keys = keys;
     this.idDigest = idDigest;
     this.state = state;
     this.published = published;
@@ -206,7 +207,8 @@ export class Log {
 
   /** Only a commit replaces it. */
   set definition(definition: LogDefinition) {
-    this.#keys = logKeys(definition, this.#signerOf);
+    // Every change of keys is a change of this list.
+    if (definition.rotations !== this.#definition.rotations) this.#keys = logKeys(definition, this.#signerOf);
     this.#definition = definition;
   }
 

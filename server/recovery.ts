@@ -8,7 +8,6 @@
  * Throws ExitError 78 for everything that is not as it was promised, 70 where the disk fails. There is no repair.
  */
 import { ProofError } from '../proofs/error.ts';
-import { parseVerifierKey, type VerifierKey } from '../proofs/key.ts';
 import { parseEventLeaf } from '../proofs/leaf.ts';
 import { equalBytes, toHex } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';
@@ -20,7 +19,7 @@ import { EXIT, ExitError, ServerError } from './errors.ts';
 import type { Guard, Promised } from './guard.ts';
 import { readHead } from './heads.ts';
 import { Log, type LogDefinition, type LogSecrets, type Published, parseDefinition } from './log.ts';
-import { logKeys, OtherKeyError } from './log-keys.ts';
+import { type LogKeys, logKeys, OtherKeyError } from './log-keys.ts';
 import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
 import { checkTreeHeadSignature } from './own-signatures.ts';
 import type { KeyRing } from './secrets.ts';
@@ -171,15 +170,15 @@ function checkSum(last: CommitRecord, logs: readonly Log[]): LogSum {
  */
 async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): Promise<Log> {
   const { name, origin } = definition;
-  const secrets = { signerOf: keys.signer, idDigest: keys.idDigest(origin) };
   const own = keysOf(definition, keys);
-  if (definition.status === 'deleted') return openTombstone(store, definition, secrets, own);
+  const secrets = { keys: own, signerOf: keys.signer, idDigest: keys.idDigest(origin) };
+  if (definition.status === 'deleted') return openTombstone(store, definition, secrets);
   const state = await loadLogState(store, name);
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
-  const published = withOwnSignature(await readHead(store, name, own, state.head), definition);
-  const log = new Log(definition, secrets, state, published, await readWithheld(store, name, own));
+  const published = withOwnSignature(await readHead(store, name, own.all, state.head), own);
+  const log = new Log(definition, secrets, state, published, await readWithheld(store, name, own.all));
   const { treeSize, rootHash } = log.published;
   const reader = new TreeReader(store, () => {}, { tiles: 64 });
   const nodes = coveringNodes(0, treeSize);
@@ -204,10 +203,10 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   return log;
 }
 
-/** Every key that the log has signed with: those that its definition names, and the master seed gives. */
-function keysOf(definition: LogDefinition, keys: KeyRing): readonly VerifierKey[] {
+/** The keys of the log: those that its definition names, and the master seed gives. */
+function keysOf(definition: LogDefinition, keys: KeyRing): LogKeys {
   try {
-    return logKeys(definition, keys.signer).all;
+    return logKeys(definition, keys.signer);
   } catch (cause) {
     if (!(cause instanceof OtherKeyError)) throw cause;
     const { stated, own } = cause;
@@ -219,11 +218,11 @@ function keysOf(definition: LogDefinition, keys: KeyRing): readonly VerifierKey[
 }
 
 /** A head without the RFC 6962 signature that an earlier key made: from the end of a rotation on, only that of `verifier_key` is shown. */
-function withOwnSignature(head: Published, { verifierKey, rotations }: LogDefinition): Published {
+function withOwnSignature(head: Published, { signer, all }: LogKeys): Published {
   const { signature, treeSize, rootHash, time } = head;
-  if (signature === undefined || rotations.length === 0) return head;
+  if (signature === undefined || all.length === 1) return head;
   try {
-    checkTreeHeadSignature(signature, { timestamp: time, treeSize, rootHash }, [parseVerifierKey(verifierKey)]);
+    checkTreeHeadSignature(signature, { timestamp: time, treeSize, rootHash }, [signer.verifierKey]);
     return head;
   } catch {
     return { ...head, signature: undefined };
@@ -253,15 +252,10 @@ async function verifyWithheld(
 }
 
 /** What a deletion leaves: an edge that hashes to its root, and the head that was signed of exactly that. */
-async function openTombstone(
-  store: Store,
-  definition: LogDefinition,
-  secrets: LogSecrets,
-  keys: readonly VerifierKey[],
-): Promise<Log> {
+async function openTombstone(store: Store, definition: LogDefinition, secrets: LogSecrets): Promise<Log> {
   const { name } = definition;
   const edge = await readEdge(store, name);
-  const published = await readHead(store, name, keys, edge.head);
+  const published = await readHead(store, name, secrets.keys.all, edge.head);
   const { treeSize, rootHash } = published;
   if (
     treeSize !== edge.treeSize ||
