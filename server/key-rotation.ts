@@ -2,14 +2,13 @@
  * Key rotation of a log: begun, both keys sign every head; ended, the new one alone. What makes a client follow is a statement signed by both
  * keys inside an entry of the server itself, proven under a head by the key that the client has pinned (proofs/rotation.ts).
  */
-import { openCheckpoint } from '../proofs/checkpoint.ts';
 import { ROTATION_ACTION, signRotation } from '../proofs/rotation.ts';
 import { formatMicros } from '../proofs/time.ts';
-import { appendSystemEvent, type SystemEvent } from './entry.ts';
 import { ServerError } from './errors.ts';
 import type { Log, LogDefinition } from './log.ts';
-import type { KeyRotation } from './log-keys.ts';
-import type { Change } from './log-life.ts';
+import { type KeyRotation, runningOf } from './log-keys.ts';
+import { type Change, existingDefinition, record } from './log-life.ts';
+import { headSignedBy } from './own-signatures.ts';
 
 /** The event that says that the old key has stopped signing. */
 const ENDED_ACTION = 'log.key_rotation_ended';
@@ -24,24 +23,24 @@ export function rotateKey(change: Change, log: Log): void {
   const { origin, name, rotations, signEpoch } = definition;
   if (runningOf(definition) !== undefined)
     throw new ServerError('rotation_running', 'a rotation of this key runs already; end it before another begins');
-  const epoch = Math.max(signEpoch, ...rotations.map((rotation) => rotation.epoch)) + 1;
+  const epoch = rotations.length + 1;
+  // By the definition: the end of the rotation before may be part of this very commit.
+  const signer = log.signerOf(signEpoch);
   const next = log.signerOf(epoch);
   const treeSize = transaction.treeSize(log);
-  const statement = signRotation({ treeSize }, log.signer, next);
-  const event: SystemEvent = {
+  const statement = signRotation({ treeSize }, signer, next);
+  const recorder = definition.kind === 'events' ? log : system;
+  const leafIndex = transaction.treeSize(recorder);
+  record(change, log, {
     action: ROTATION_ACTION,
     by,
     log: name,
     origin,
-    old_verifier_key: log.signer.verifierKey.text,
+    old_verifier_key: signer.verifierKey.text,
     new_verifier_key: next.verifierKey.text,
     tree_size: treeSize,
     statement,
-  };
-  const recorder = definition.kind === 'events' ? log : system;
-  if (recorder !== system) appendSystemEvent(transaction, system, event, now);
-  const leafIndex = transaction.treeSize(recorder);
-  appendSystemEvent(transaction, recorder, event, now);
+  });
   const rotation: KeyRotation = {
     epoch,
     verifierKey: next.verifierKey.text,
@@ -64,7 +63,7 @@ export function rotateKey(change: Change, log: Log): void {
  * Throws ServerError `log_deleted`, `no_rotation`, and `rotation_not_signed` while no shown head proves the entry under both keys.
  */
 export function endRotation(change: Change, log: Log, logNamed: (name: string) => Log | undefined): void {
-  const { transaction, system, by, now } = change;
+  const { transaction, by, now } = change;
   const definition = activeDefinition(change, log);
   const rotation = runningOf(definition);
   if (rotation === undefined) throw new ServerError('no_rotation', 'no rotation of this key runs');
@@ -73,16 +72,15 @@ export function endRotation(change: Change, log: Log, logNamed: (name: string) =
   const recorded = recorder !== undefined && recorder.published.treeSize > rotation.leafIndex;
   // A head by both keys that is under way would be shown after the one that is kept, and whoever saw it could not follow.
   const underWay = log.signing || log.withheld !== undefined;
-  if (!recorded || underWay || next === undefined || !isSignedBy(log, next.verifierKey)) {
+  const byBoth = next !== undefined && headSignedBy(log.published.checkpoint, next.verifierKey) !== undefined;
+  if (!recorded || underWay || !byBoth) {
     throw new ServerError(
       'rotation_not_signed',
       'no head that is shown has been signed by both keys and covers the entry of the rotation; ask again in a moment',
     );
   }
   const ended = { ...rotation, endedAt: formatMicros(now), head: log.published.checkpoint };
-  const event: SystemEvent = { action: ENDED_ACTION, by, log: log.name, verifier_key: rotation.verifierKey };
-  appendSystemEvent(transaction, system, event, now);
-  if (definition.kind === 'events' && log !== system) appendSystemEvent(transaction, log, event, now);
+  record(change, log, { action: ENDED_ACTION, by, log: log.name, verifier_key: rotation.verifierKey });
   transaction.redefine(log, {
     ...definition,
     verifierKey: rotation.verifierKey,
@@ -96,26 +94,9 @@ export function endRotation(change: Change, log: Log, logNamed: (name: string) =
   });
 }
 
-/** The rotation of a log that has begun and not ended. */
-export function runningOf({ rotations }: LogDefinition): KeyRotation | undefined {
-  const last = rotations.at(-1);
-  return last?.endedAt === null ? last : undefined;
-}
-
-function isSignedBy({ published }: Log, key: Parameters<typeof openCheckpoint>[1]): boolean {
-  try {
-    openCheckpoint(published.checkpoint, key);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function activeDefinition({ transaction }: Change, log: Log): LogDefinition {
-  const definition = transaction.definitionOf(log);
-  const { status, deletedAt, frozenAt } = definition;
-  if (status === 'deleted') throw new ServerError('log_deleted', `this log was deleted at ${deletedAt}`);
-  if (status === 'frozen')
-    throw new ServerError('log_frozen', `this log was frozen at ${frozenAt}: it signs nothing more`);
+function activeDefinition(change: Change, log: Log): LogDefinition {
+  const definition = existingDefinition(change, log);
+  if (definition.status === 'frozen')
+    throw new ServerError('log_frozen', `this log was frozen at ${definition.frozenAt}: it signs nothing more`);
   return definition;
 }

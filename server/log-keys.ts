@@ -32,6 +32,12 @@ export interface LogKeys {
   readonly all: readonly VerifierKey[];
 }
 
+/** The rotation that has begun and not ended. */
+export function runningOf({ rotations }: { readonly rotations: readonly KeyRotation[] }): KeyRotation | undefined {
+  const last = rotations.at(-1);
+  return last?.endedAt === null ? last : undefined;
+}
+
 /** A log was made with other keys than the master seed gives. */
 export class OtherKeyError extends RangeError {
   readonly stated: string;
@@ -61,13 +67,13 @@ export function logKeys(
     return signer;
   };
   const later = rotations.map(({ epoch, verifierKey: stated }) => named(epoch, stated).verifierKey);
-  const last = rotations.at(-1);
+  const running = runningOf(definition);
   const signer = named(signEpoch, verifierKey);
   // The first key has no rotation that names it.
-  const first = last === undefined || signEpoch === 0 ? signer.verifierKey : signerOf(origin, 0).verifierKey;
+  const first = signEpoch === 0 ? signer.verifierKey : signerOf(origin, 0).verifierKey;
   return {
     signer,
-    next: last !== undefined && last.endedAt === null ? signerOf(origin, last.epoch) : undefined,
+    next: running && signerOf(origin, running.epoch),
     all: [first, ...later].reverse(),
   };
 }

@@ -88,18 +88,24 @@ export function deleteLog(change: Change, log: Log): void {
   transaction.redefine(log, { ...definition, status: 'deleted', deletedAt: formatMicros(now) });
 }
 
-function definitionOf({ transaction }: Change, log: Log): LogDefinition {
+function definitionOf(change: Change, log: Log): LogDefinition {
   if (log.name === SYSTEM_LOG) throw new ServerError('forbidden', 'the log of the server itself stays as it is');
+  return existingDefinition(change, log);
+}
+
+/** The definition of a log, as this change finds it. Throws ServerError `log_deleted`. */
+export function existingDefinition({ transaction }: Change, log: Log): LogDefinition {
   const definition = transaction.definitionOf(log);
   if (definition.status === 'deleted')
     throw new ServerError('log_deleted', `this log was deleted at ${definition.deletedAt}`);
   return definition;
 }
 
-function record({ transaction, system, now }: Change, log: Log, event: SystemEvent): void {
+/** Records what was done to a log: in `_system`, and as its newest entry in an events log that is active. */
+export function record({ transaction, system, now }: Change, log: Log, event: SystemEvent): void {
   appendSystemEvent(transaction, system, event, now);
   const { kind, status } = transaction.definitionOf(log);
-  if (kind === 'events' && status === 'active') appendSystemEvent(transaction, log, event, now);
+  if (kind === 'events' && status === 'active' && log !== system) appendSystemEvent(transaction, log, event, now);
 }
 
 function describe({ publicReads, idPointer }: LogSettings): Record<string, unknown> {

@@ -13,6 +13,15 @@ export function openOwnCheckpoint(note: string, keys: readonly VerifierKey[]): T
   return byOneOf(keys, (key) => openCheckpoint(note, key, verifyByOpenssl));
 }
 
+/** The head of a checkpoint if this key has signed it, whoever else has. */
+export function headSignedBy(note: string, key: VerifierKey): TreeHead | undefined {
+  try {
+    return openOwnCheckpoint(note, [key]);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Throws what `verifyTreeHeadSignature` throws for the newest of the keys, unless another one has signed it. */
 export function checkTreeHeadSignature(signature: Uint8Array, head: TimedTreeHead, keys: readonly VerifierKey[]): void {
   byOneOf(keys, (key) => verifyTreeHeadSignature(signature, head, key, verifyByOpenssl));

@@ -1,10 +1,10 @@
 /** Rotations of a log's key: begun and ended by an administrator, and shown with all that it takes to follow them. */
-import { openCheckpoint } from '../../proofs/checkpoint.ts';
 import { formatMicros } from '../../proofs/time.ts';
 import { ServerError } from '../errors.ts';
 import { type Log, SYSTEM_LOG } from '../log.ts';
 import type { KeyRotation } from '../log-keys.ts';
 import type { LogServer } from '../log-server.ts';
+import { headSignedBy } from '../own-signatures.ts';
 import { inclusionProof } from '../prover.ts';
 import type { LogCall } from './call.ts';
 import { base64, renderProof } from './render.ts';
@@ -75,12 +75,7 @@ function headOf(
   { head, verifierKey }: KeyRotation,
 ): { readonly treeSize: number; readonly checkpoint: string } | undefined {
   const key = verifierKeys.find(({ text }) => text === verifierKey);
-  if (key === undefined) return undefined;
   const checkpoint = head ?? published.checkpoint;
-  try {
-    const { treeSize } = openCheckpoint(checkpoint, key);
-    return { treeSize, checkpoint };
-  } catch {
-    return undefined;
-  }
+  const signed = key && headSignedBy(checkpoint, key);
+  return signed && { treeSize: signed.treeSize, checkpoint };
 }

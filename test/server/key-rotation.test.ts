@@ -3,9 +3,9 @@ import { openCheckpoint } from '../../proofs/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../../proofs/key.ts';
 import { openRotation } from '../../proofs/rotation.ts';
 import { verifyTreeHeadSignature } from '../../proofs/tree-head-signature.ts';
-import { runningOf } from '../../server/key-rotation.ts';
 import type { Log } from '../../server/log.ts';
 import { parseDefinition, SYSTEM_LOG } from '../../server/log.ts';
+import { runningOf } from '../../server/log-keys.ts';
 import { logDefinitionKey } from '../../server/storage/keys.ts';
 import { append, edited, firstStart, type Run, restart } from './memory-server.ts';
 
