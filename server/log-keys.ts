@@ -70,7 +70,7 @@ export function logKeys(
   const running = runningOf(definition);
   const signer = named(signEpoch, verifierKey);
   // The first key has no rotation that names it.
-  const first = signEpoch === 0 ? signer.verifierKey : signerOf(origin, 0).verifierKey;
+  const first = rotations.length === 0 || signEpoch === 0 ? signer.verifierKey : signerOf(origin, 0).verifierKey;
   return {
     signer,
     next: running && signerOf(origin, running.epoch),

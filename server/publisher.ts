@@ -13,7 +13,7 @@ import { ServerError } from './errors.ts';
 import type { Log, Published } from './log.ts';
 import { signHead } from './log-keys.ts';
 import { verifyGrowth } from './log-state.ts';
-import type { Sequencer } from './sequencer.ts';
+import { isStopping, type Sequencer } from './sequencer.ts';
 import { withheldKey } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
@@ -249,11 +249,8 @@ export class Publisher {
       }
       await this.publishDue();
     } catch (error) {
-      // The sequencer knows of its own failures. Everything else that goes wrong here is as grave: what is stored is not what was
-      // promised, or a signature failed.
-      const known =
-        error instanceof ServerError && (error.code === 'outcome_unknown' || error.code === 'shutting_down');
-      if (!known) sequencer.fail(error);
+      // Everything else that goes wrong here is as grave as a failed commit: what is stored is not what was promised, or a signature failed.
+      if (!isStopping(error)) sequencer.fail(error);
       this.#end();
     }
   }

@@ -80,6 +80,11 @@ const NO_IDS: readonly WantedId[] = [];
 const NO_HASHES: ReadonlyMap<Log, Uint8Array> = new Map();
 const NO_USED_IDS: UsedIds = { stored: new Map(), damaged: new Map() };
 
+/** Whether a change was refused because the sequencer accepts nothing more: it knows why, and has told whoever must hear of it. */
+export function isStopping(error: unknown): boolean {
+  return error instanceof ServerError && (error.code === 'outcome_unknown' || error.code === 'shutting_down');
+}
+
 export class Sequencer {
   readonly #options: SequencerOptions;
   readonly #limits: SequencerLimits;

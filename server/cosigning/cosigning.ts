@@ -13,7 +13,7 @@ import { couldBeQuorum, holdsQuorum } from '../../proofs/policy.ts';
 import type { Clock } from '../clock.ts';
 import { EXIT, ExitError, ServerError } from '../errors.ts';
 import type { Log, Published } from '../log.ts';
-import type { Sequencer } from '../sequencer.ts';
+import { isStopping, type Sequencer } from '../sequencer.ts';
 import { withheldKey } from '../storage/keys.ts';
 import { storeHead } from '../store-head.ts';
 import type { TreeReader } from '../tree-reader.ts';
@@ -275,7 +275,6 @@ export class Cosigning {
   }
 
   #fail(error: unknown): void {
-    const known = error instanceof ServerError && (error.code === 'outcome_unknown' || error.code === 'shutting_down');
-    if (!known) this.#options.sequencer.fail(error);
+    if (!isStopping(error)) this.#options.sequencer.fail(error);
   }
 }
