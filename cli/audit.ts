@@ -49,7 +49,7 @@ Examples:
 async function audit(given: string | undefined, flags: AuditFlags): Promise<number> {
   const from = flags.from === undefined ? undefined : parsePeriodEnd(flags.from, '--from', false);
   const to = flags.to === undefined ? undefined : parsePeriodEnd(flags.to, '--to', true);
-  const log = await watchedLog(given, flags);
+  const log = watchedLog(given, flags);
   const progress = startProgress('auditing', undefined, flags.json === true);
   const report = await auditHeads({
     transport: log.transport,

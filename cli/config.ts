@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { apiKeyId } from '../server/access.ts';
 import { systemClock } from '../server/clock.ts';
 import { fileKey, SETTINGS, type SettingName, shapeOf } from '../server/config.ts';
+import { readWitnessPolicies } from '../server/cosigning/policies.ts';
 import { ExitError } from '../server/errors.ts';
 import { certificateWarnings, loadTls } from '../server/http/tls.ts';
 import { ConfigError, type Flags, type Gathered, gatherConfig, type Source } from '../server/read-config.ts';
@@ -59,6 +60,7 @@ function check({ json, ...flags }: ConfigFlags): void {
   withProblems(json === true, () => {
     const { config } = gatherConfig(flags, process.env);
     const tls = loadTls(config);
+    readWitnessPolicies(config.witnessPolicy);
     if (config.witnessLogs !== undefined) readWitnessedLogs('witness-logs', config.witnessLogs);
     const warnings = tls === undefined ? [] : certificateWarnings(tls.certificate, systemClock.wallMicros() / 1000);
     if (json === true) say(JSON.stringify({ ok: true, warnings }));

@@ -101,7 +101,7 @@ Examples:
 }
 
 async function monitor(given: string | undefined, flags: MonitorFlags): Promise<number> {
-  const { url, key, policy, transport, hasApiKey } = await watchedLog(given, flags);
+  const { url, key, policy, transport, hasApiKey } = watchedLog(given, flags);
   const watch = await givenWatch(flags, hasApiKey);
   const webhook = givenWebhook(flags);
   const path = flags.state ?? defaultState(url, key.name);

@@ -71,7 +71,7 @@ export async function openLog(
   const pinned = await memory.readPin(url);
   if (verifierKey !== undefined && pinned !== undefined && pinned !== verifierKey)
     note(`the key pinned for ${url} was another one; it is replaced`);
-  const policy = givenPolicy(flags.policy);
+  const policy = flags.policy === undefined ? undefined : givenPolicy(flags.policy);
   const client = new LogClient({ url, key: flags.key, verifierKey, memory, policy, onRetry, ...more });
   if (verifierKey === undefined && pinned === undefined) {
     const { text } = await client.verifierKey();
@@ -117,12 +117,12 @@ export function givenKey(text: string): VerifierKey {
 }
 
 /** The policy in a file that a person named. */
-export function givenPolicy(path: string | undefined): Policy | undefined {
-  if (path === undefined) return undefined;
+export function givenPolicy(path: string): Policy {
   try {
-    return parsePolicy(readFileSync(path));
+    return parsePolicy(Uint8Array.from(readFileSync(path)));
   } catch (cause) {
-    throw usage(`--policy ${path} cannot be used: ${(cause as Error).message}`, cause);
+    if (!(cause instanceof NoteError)) throw cause;
+    throw usage(`${printable(path)}: ${cause.message}`, cause);
   }
 }
 

@@ -142,16 +142,17 @@ async function verifyFile(path: string, flags: VerifyFlags, memory: MemoryFile):
     const key = await offlineKey(fraud.first, flags, memory);
     return { fraud: verifyFraudProof(fraud, [key]), key };
   }
+  const policy = flags.policy === undefined ? undefined : givenPolicy(flags.policy);
   let key: VerifierKey;
   let proven: ProvenEntry;
   if (path.endsWith('.tlog-proof')) {
     if (flags.entry === undefined) throw usage(`${path} does not hold the entry itself: give it with --entry`);
     const entry = parseEntryLine(Uint8Array.from(await readFile(flags.entry)));
     key = await offlineKey(parseTlogProof(reply).checkpoint, flags, memory);
-    proven = openTlogProof(reply, entry, key, givenPolicy(flags.policy));
+    proven = openTlogProof(reply, entry, key, policy);
   } else {
     key = await offlineKey(parseEventReply(reply).head.checkpoint, flags, memory);
-    proven = openEventReply(reply, key, givenPolicy(flags.policy));
+    proven = openEventReply(reply, key, policy);
   }
   const known = await knownHead(memory, key);
   const { checkpoint } = proven;

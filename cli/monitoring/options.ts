@@ -1,12 +1,10 @@
 /** Options that a monitor and an auditor share, and what they are turned into. */
-import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import type { WitnessSource } from '../../client/monitor/heads.ts';
 import { baseUrl, Transport } from '../../client/transport.ts';
-import { NoteError } from '../../proofs/error.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
-import { type Policy, parsePolicy } from '../../proofs/policy.ts';
-import { environmentKey, givenKey } from '../options.ts';
+import type { Policy } from '../../proofs/policy.ts';
+import { environmentKey, givenKey, givenPolicy } from '../options.ts';
 import { printable, usage } from '../output.ts';
 
 /** A monitor has the next look to try again, so it does not wait long in this one. Times in milliseconds. */
@@ -33,7 +31,7 @@ export interface WatchedLog {
 }
 
 /** The log to watch, from the argument, or INDELIBLE_URL, and the flags. Throws CliError `usage`, ClientError `bad_argument`. */
-export async function watchedLog(given: string | undefined, flags: WatchedFlags): Promise<WatchedLog> {
+export function watchedLog(given: string | undefined, flags: WatchedFlags): WatchedLog {
   const text = given ?? process.env['INDELIBLE_URL'] ?? '';
   if (text === '') throw usage("give the log's base URL, or set INDELIBLE_URL");
   const url = baseUrl(text);
@@ -42,7 +40,7 @@ export async function watchedLog(given: string | undefined, flags: WatchedFlags)
       "give --vkey, the log's verifier key, from its operator: whoever asks the log for it watches whatever it likes",
     );
   const key = givenKey(flags.vkey);
-  const policy = flags.policy === undefined ? undefined : await givenPolicy(flags.policy, key);
+  const policy = flags.policy === undefined ? undefined : policyFor(flags.policy, key);
   const apiKey = flags.key ?? environmentKey(url);
   return { url, key, policy, transport: makeTransport(url, apiKey), hasApiKey: apiKey !== undefined };
 }
@@ -70,14 +68,8 @@ function makeTransport(url: string, key: string | undefined): Transport {
   return new Transport({ url, key, retries: RETRIES, timeout: TIMEOUT, deadline: DEADLINE });
 }
 
-async function givenPolicy(path: string, key: VerifierKey): Promise<Policy> {
-  let policy: Policy;
-  try {
-    policy = parsePolicy(Uint8Array.from(await readFile(path)));
-  } catch (cause) {
-    if (!(cause instanceof NoteError)) throw cause;
-    throw usage(`${printable(path)}: ${cause.message}`, cause);
-  }
+function policyFor(path: string, key: VerifierKey): Policy {
+  const policy = givenPolicy(path);
   if (policy.logs.length > 0 && !policy.logs.some((log) => log.key.text === key.text))
     throw usage(`${printable(path)} lists logs, and the one of --vkey is none of them`);
   return policy;

@@ -1,9 +1,8 @@
 /** Which witnesses a log's heads go to: the policy files (C2SP tlog-policy) that the operator names, and which log each is for. */
-import { readFileSync } from 'node:fs';
 import { NoteError } from '../../proofs/error.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
-import { type Policy, type PolicyWitness, parsePolicy } from '../../proofs/policy.ts';
-import { EXIT, ExitError } from '../errors.ts';
+import type { Policy, PolicyWitness } from '../../proofs/policy.ts';
+import { readPolicyFile } from '../policy-file.ts';
 
 /** A witness that can be asked. */
 export interface AskedWitness extends PolicyWitness {
@@ -16,22 +15,14 @@ export interface WitnessPolicy extends Policy {
   readonly witnesses: readonly AskedWitness[];
 }
 
-/** Reads policy files. Throws ExitError 2 that names the file and the line. */
+const WITNESSES = {
+  what: 'a policy with witnesses',
+  hint: 'It has a line `witness NAME VKEY URL` for each witness, and one line `quorum NAME`',
+};
+
+/** Reads the files that `--witness-policy` names. Throws ExitError 2 that says what is wrong with one, and where. */
 export function readWitnessPolicies(paths: readonly string[]): WitnessPolicy[] {
-  return paths.map((path) => {
-    let text: Uint8Array;
-    try {
-      text = readFileSync(path);
-    } catch (cause) {
-      throw new ExitError(EXIT.usage, `cannot read the witness policy ${path}: ${(cause as Error).message}`, { cause });
-    }
-    try {
-      return withUrls(parsePolicy(text));
-    } catch (cause) {
-      if (!(cause instanceof NoteError)) throw cause;
-      throw new ExitError(EXIT.usage, `the witness policy ${path} cannot be used: ${cause.message}`, { cause });
-    }
-  });
+  return paths.map((path) => readPolicyFile('witness-policy', path, WITNESSES, withUrls));
 }
 
 function withUrls(policy: Policy): WitnessPolicy {

@@ -37,7 +37,7 @@ test('a log and a witness that drip are told as those that cannot be reached', a
   globalThis.fetch = drip;
   const log = new FakeLog();
   const policy = policyOf([new TestWitness('w1', 50)]);
-  const { transport, key } = await watchedLog('http://log.example/logs/main', { vkey: log.vkey });
+  const { transport, key } = watchedLog('http://log.example/logs/main', { vkey: log.vkey });
   const told: string[] = [];
   const state = newState(key);
   const monitor = new Monitor(state, {
@@ -66,7 +66,7 @@ test('a log and a witness that drip are told as those that cannot be reached', a
 
 test('an answer that takes its time, and ends, is taken', async () => {
   const log = new FakeLog();
-  const { transport } = await watchedLog('http://log.example/logs/main', { vkey: log.vkey });
+  const { transport } = watchedLog('http://log.example/logs/main', { vkey: log.vkey });
   globalThis.fetch = async () => {
     let sent = 0;
     const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {

@@ -56,7 +56,7 @@ export function witnessTargets(
     }),
     bytesTarget({
       name: 'witnessed logs',
-      covers: ['server/witness/witnessed-logs readWitnessedLogs'],
+      covers: ['server/witness/witnessed-logs readWitnessedLogs', 'server/policy-file readPolicyFile'],
       good: [
         `log ${log.key.text}\nlog ${other.key.text} https://example.com/\nquorum none\n`,
         `# none\nquorum none\n`,
