@@ -2,25 +2,24 @@
  * The server as a process: opened from its configuration, listening, drained on a signal, stopped at once when a write failed.
  */
 import { join } from 'node:path';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import { type ClockAlarm, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { keepEvidence } from './cosigning/evidence.ts';
 import { readWitnessPolicies } from './cosigning/policies.ts';
 import { httpTransport } from './cosigning/transport.ts';
 import { WitnessAlarms } from './cosigning/witness-alarms.ts';
-import { EXIT, ExitError } from './errors.ts';
 import type { SpaceReport } from './free-space.ts';
-import { GuardError } from './guard.ts';
 import { HTTP_LIMITS } from './http/call.ts';
 import { tellCuts } from './http/cuts.ts';
 import { makeDispatcher } from './http/dispatch.ts';
 import { FailedLogins } from './http/failed-logins.ts';
-import { type BoundHttpServer, bindHttp, type HttpServer } from './http/http-server.ts';
 import { LoginThrottle } from './http/login-throttle.ts';
 import { RateLimiter } from './http/rate-limiter.ts';
+import { takePort } from './http/take-port.ts';
 import { certificateEnd, certificateWarnings, loadTls, type Tls } from './http/tls.ts';
 import { Metrics } from './metrics.ts';
+import { ProcessLife } from './process-life.ts';
 import { SEQUENCER_LIMITS } from './sequencer.ts';
 import { type StartedServer, startLogServer } from './start.ts';
 import { Witness } from './witness/witness.ts';
@@ -43,8 +42,6 @@ export interface RunningServer {
 
 /** Longest time that running requests get to finish when the server stops, in milliseconds. */
 const DRAIN_GRACE = 35_000;
-/** Time for the answers of failed requests to leave before a fail-stop, in milliseconds. */
-const LAST_WORDS = 250;
 
 /**
  * Takes the port, opens the data directory, and serves. `onFirstStart` hears of the admin key the moment it is durable: nobody can
@@ -59,30 +56,9 @@ export async function runServer(
   const policies = readWitnessPolicies(config.witnessPolicy);
   const { witnessLogs } = config;
   const logs = witnessLogs === undefined ? undefined : readWitnessedLogs('witness-logs', witnessLogs);
-  // Before anything is made: a first start must not fail on a taken port after its key was made.
-  const http = await bind(config.listen, tls);
-  let ready = false;
-  let finish: (exitCode: number) => void = () => {};
-  const stopped = new Promise<number>((resolve) => {
-    finish = resolve;
-  });
-  let draining = false;
-  let failed: number | undefined;
-
-  const onFatal = (error: unknown): void => {
-    if (failed !== undefined) return;
-    ready = false;
-    const deposed = error instanceof GuardError && error.code === 'deposed';
-    const exitCode = deposed ? EXIT.inUse : EXIT.failStop;
-    failed = exitCode;
-    logger.fatal(
-      { err: error },
-      deposed ? 'another process owns the data directory now' : 'stopping: a write or a check failed',
-    );
-    // Nothing is closed properly: whatever is on disk is what the next start must judge. Who was deposed leaves at once: LevelDB's
-    // own threads might still delete files that are the successor's.
-    setTimeout(() => finish(exitCode), deposed ? 0 : LAST_WORDS);
-  };
+  const http = await takePort(config.listen, tls?.context);
+  const life = new ProcessLife(logger);
+  const onFatal = (error: unknown): void => life.fail(error);
 
   const metrics = new Metrics(() => observe(started));
   const witnessAlarms = new WitnessAlarms(logger);
@@ -215,33 +191,23 @@ export async function runServer(
   });
   const throttle = new LoginThrottle(config.failedLogins, systemClock);
   const access = { proxies, failedLogins, throttle, rates };
-  const context = { server: started.server, limits, metrics, ready: () => ready, logger, witness, ...access };
+  const context = { server: started.server, limits, metrics, ready: () => life.ready, logger, witness, ...access };
   http.serve(
     (abandon) => makeDispatcher(context, abandon),
     tellCuts(logger, (reason) => metrics.cut(reason)),
   );
   started.server.start();
-  ready = true;
+  life.begin();
   logger.info({ url: http.url, logs: started.server.logs().length }, 'accepting requests');
 
-  const stop = (): void => {
-    if (draining || failed !== undefined) {
-      finish(failed ?? 1);
-      return;
-    }
-    draining = true;
-    ready = false;
-    logger.info('draining');
-    // A write may also fail while the last requests run: that is no clean stop.
-    const stopping = shutDown(http, started, witness, logger);
-    stopping.then(
-      (exitCode) => finish(failed ?? exitCode),
-      (error: unknown) => {
-        logger.fatal({ err: error }, 'could not stop cleanly');
-        finish(failed ?? EXIT.failStop);
-      },
-    );
-  };
+  const stop = (): void =>
+    life.stop(async () => {
+      // Whoever waits for a signed head gets it now, not after the interval.
+      started.server.publisher.hurry();
+      await http.close(DRAIN_GRACE);
+      await witness?.close();
+      await started.close();
+    });
   const reloadTls = (): void => {
     try {
       const next = loadTls(config);
@@ -259,32 +225,7 @@ export async function runServer(
     if (witness !== undefined && witnessLogs !== undefined) reloadLogs(witness, 'witness-logs', witnessLogs, logger);
   };
   const hasReload = tls !== undefined || witness !== undefined;
-  return { url: http.url, started, stopped, stop, reload: hasReload ? reload : undefined, witness };
-}
-
-async function bind(listen: Config['listen'], tls: Tls | undefined): Promise<BoundHttpServer> {
-  try {
-    return await bindHttp(listen, {}, tls?.context);
-  } catch (cause) {
-    throw new ExitError(EXIT.usage, `cannot listen on ${listen.host}:${listen.port}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-}
-
-async function shutDown(
-  http: HttpServer,
-  started: StartedServer,
-  witness: Witness | undefined,
-  logger: Logger,
-): Promise<number> {
-  // Whoever waits for a signed head gets it now, not after the interval.
-  started.server.publisher.hurry();
-  await http.close(DRAIN_GRACE);
-  await witness?.close();
-  await started.close();
-  logger.info('stopped');
-  return EXIT.ok;
+  return { url: http.url, started, stopped: life.stopped, stop, reload: hasReload ? reload : undefined, witness };
 }
 
 function clockText({ kind, step }: ClockAlarm): string {

@@ -3,11 +3,12 @@
  */
 import { type Logger, pino } from 'pino';
 import { type ClockAlarm, systemClock } from '../clock.ts';
-import { EXIT, ExitError } from '../errors.ts';
 import { FreeSpace } from '../free-space.ts';
 import { tellCuts } from '../http/cuts.ts';
-import { type BoundHttpServer, bindHttp, type Listen } from '../http/http-server.ts';
+import type { Listen } from '../http/http-server.ts';
+import { takePort } from '../http/take-port.ts';
 import { witnessHandler } from '../http/witness-site.ts';
+import { ProcessLife } from '../process-life.ts';
 import { Witness, type WitnessObserver } from './witness.ts';
 import { WitnessMetrics } from './witness-metrics.ts';
 import { readWitnessedLogs } from './witnessed-logs.ts';
@@ -34,8 +35,6 @@ export interface RunningWitness {
 
 /** Longest time that running requests get to finish, in milliseconds. */
 const DRAIN_GRACE = 10_000;
-/** Time for the answers of failed requests to leave before a fail-stop, in milliseconds. */
-const LAST_WORDS = 250;
 /** Room that must stay on the disk, in bytes: heads are small, and each takes the place of the one before. */
 const MIN_FREE_SPACE = 4 * 1_048_576;
 
@@ -43,57 +42,27 @@ const MIN_FREE_SPACE = 4 * 1_048_576;
 export async function runWitness(config: WitnessConfig): Promise<RunningWitness> {
   const logger = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   const logs = readWitnessedLogs('policy', config.policy);
-  // Before anything is made: a first start must not fail on a taken port after its key was made.
-  const http = await bind(config.listen);
-  let ready = false;
-  let draining = false;
-  let failed: number | undefined;
-  let finish: (exitCode: number) => void = () => {};
-  const stopped = new Promise<number>((resolve) => {
-    finish = resolve;
-  });
-  const onFatal = (error: unknown): void => {
-    if (failed !== undefined) return;
-    ready = false;
-    failed = EXIT.failStop;
-    logger.fatal({ err: error }, 'stopping: a write or a check failed');
-    setTimeout(() => finish(EXIT.failStop), LAST_WORDS);
-  };
+  const http = await takePort(config.listen);
+  const life = new ProcessLife(logger);
+  const onFatal = (error: unknown): void => life.fail(error);
   const { witness, space } = await open(config, logs, logger, onFatal).catch(async (error: unknown) => {
     await http.close(0);
     throw error;
   });
-  const site = { witness, metrics: new WitnessMetrics(() => witness), logger, ready: () => ready };
+  const site = { witness, metrics: new WitnessMetrics(() => witness), logger, ready: () => life.ready };
   http.serve((abandon) => witnessHandler(site, abandon), tellCuts(logger));
-  ready = true;
+  life.begin();
   logger.info({ url: http.url, witness: witness.verifierKey.text, logs: witness.logs }, 'accepting requests');
   if (witness.logs === 0) logger.warn(NO_LOGS);
 
-  const stop = (): void => {
-    if (draining || failed !== undefined) {
-      finish(failed ?? 1);
-      return;
-    }
-    draining = true;
-    ready = false;
-    logger.info('draining');
-    const shutDown = async (): Promise<number> => {
+  const stop = (): void =>
+    life.stop(async () => {
       await http.close(DRAIN_GRACE);
       await witness.close();
       space.close();
-      logger.info('stopped');
-      return EXIT.ok;
-    };
-    shutDown().then(
-      (exitCode) => finish(failed ?? exitCode),
-      (error: unknown) => {
-        logger.fatal({ err: error }, 'could not stop cleanly');
-        finish(failed ?? EXIT.failStop);
-      },
-    );
-  };
+    });
   const reload = (): void => reloadLogs(witness, 'policy', config.policy, logger);
-  return { url: http.url, witness, stopped, stop, reload };
+  return { url: http.url, witness, stopped: life.stopped, stop, reload };
 }
 
 async function open(
@@ -119,15 +88,6 @@ async function open(
     },
   });
   return { witness, space };
-}
-
-async function bind(listen: Listen): Promise<BoundHttpServer> {
-  try {
-    return await bindHttp(listen);
-  } catch (cause) {
-    const message = `cannot listen on ${listen.host}:${listen.port}: ${(cause as Error).message}`;
-    throw new ExitError(EXIT.usage, message, { cause });
-  }
 }
 
 /** What is said of a witness of no logs, which is of use only to learn its verifier key. */

@@ -10,7 +10,7 @@ import { ROOT } from '../support/spawn-server.ts';
 /** What opens a data directory, keeps watch over it, or commits to it: every refusal in these files can end the process. */
 const SOURCES = [
   ...['data-directory', 'guard', 'lock', 'recovery', 'secrets', 'start-rules', 'log-state', 'heads', 'publisher'],
-  ...['access', 'log', 'tree-reader', 'storage/level', 'storage/wal-scan', 'storage/table-scan', 'process'],
+  ...['access', 'log', 'tree-reader', 'storage/level', 'storage/wal-scan', 'storage/table-scan', 'process-life'],
   ...['witness/witness-directory', 'witness/witness-store', 'cosigning/withheld', 'cosigning/contradiction'],
 ].map((name) => `server/${name}.ts`);
 
@@ -30,7 +30,7 @@ const made = [...source.values()].flatMap((text) =>
   [...text.matchAll(MADE)].map(([, literal]) => shape(literal as string)).filter((text) => /[a-z]{3}/.test(text)),
 );
 /** The lines of a server that stops while it runs. */
-const last = [...(source.get('server/process.ts') ?? '').matchAll(/logger\.fatal\(([\s\S]*?)\);/g)].flatMap(
+const last = [...(source.get('server/process-life.ts') ?? '').matchAll(/logger\.fatal\(([\s\S]*?)\);/g)].flatMap(
   ([, call = '']) => [...call.matchAll(/'([^']* [^']*)'/g)].map(([, text]) => text as string),
 );
 /** What a witness proves: said by the start that is refused, and by the stop of a server that runs. */

@@ -76,9 +76,9 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   ],
   'refresh-replaces-first-head': [
     bug(
-      'publisher.js',
-      'const key = treeSize > last.treeSize ? headKey(log.name, treeSize) : refreshKey(log.name, treeSize, time);',
-      'const key = headKey(log.name, treeSize);',
+      'store-head.js',
+      'const key = grew ? headKey(log.name, head.treeSize) : refreshKey(log.name, head.treeSize, head.time);',
+      'const key = headKey(log.name, head.treeSize);',
     ),
   ],
 

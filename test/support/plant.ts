@@ -113,14 +113,18 @@ export const GUARD_ERROR_IGNORED: readonly Bug[] = [
 
 /** Stops after a failed write without a line that says why. */
 export const STOPPED_WITHOUT_A_WORD: readonly Bug[] = [
-  { file: 'server/process.js', text: 'logger.fatal({ err: error }, deposed ?', replacement: 'void (deposed ?' },
+  {
+    file: 'server/process-life.js',
+    text: 'this.#logger.fatal({ err: error }, deposed ?',
+    replacement: 'void (deposed ?',
+  },
 ];
 
 /** Refuses everything after a failed write, and stays. */
 export const STOP_FORGOTTEN: readonly Bug[] = [
   {
-    file: 'server/process.js',
-    text: 'setTimeout(() => finish(exitCode), deposed ? 0 : LAST_WORDS);',
+    file: 'server/process-life.js',
+    text: 'setTimeout(() => this.#finish(exitCode), deposed ? 0 : LAST_WORDS);',
     replacement: '',
   },
 ];
