@@ -18,16 +18,22 @@ export function plant(bugs: readonly Bug[]): { readonly build: string; readonly 
   cpSync(BUILD, join(path, 'dist'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(path, 'package.json'));
   symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'));
+  for (const [file, source] of planted(bugs)) writeFileSync(join(path, 'dist', file), source);
+  return { build: join(path, 'dist'), remove };
+}
+
+/** The files of the build that these bugs change, with the bugs in them. Throws as `plant` does. */
+export function planted(bugs: readonly Bug[]): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
   for (const { file, text, replacement } of bugs) {
-    const target = join(path, 'dist', file);
-    const source = readFileSync(target, 'utf8');
+    const source = files.get(file) ?? readFileSync(join(BUILD, file), 'utf8');
     if (source.split(text).length !== 2) throw new Error(`the text to replace is not in ${file} exactly once: ${text}`);
-    writeFileSync(
-      target,
+    files.set(
+      file,
       source.replace(text, () => replacement),
     );
   }
-  return { build: join(path, 'dist'), remove };
+  return files;
 }
 
 /** Acknowledges and shows what is not durable yet: the commit follows 30 ms later. */
