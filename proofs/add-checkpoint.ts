@@ -15,13 +15,12 @@ import { fromBase64, fromUtf8, parseDecimal, toBase64, toHex, utf8 } from '../tr
 import { asTreeHash, type TreeHash } from '../tree/hash.ts';
 import { NoteError } from './error.ts';
 import { splitNote } from './note.ts';
+import { MAX_PROOF_HASHES, splitPreamble } from './preamble.ts';
 
 /** Largest request that is read, in bytes (WIT-5). */
 export const MAX_ADD_CHECKPOINT_SIZE = 131_072;
 /** Media type of a 409 whose body is a decimal size and LF. It comes without parameters (WIT-8). */
 export const SIZE_CONTENT_TYPE = 'text/x.tlog.size';
-
-const MAX_HASHES = 63;
 
 export interface AddCheckpoint {
   /** Size of the tree that the witness is believed to know; 0 for none. */
@@ -46,18 +45,11 @@ export function formatAddCheckpoint({ oldSize, proof, checkpoint }: AddCheckpoin
 export function parseAddCheckpoint(bytes: Uint8Array): AddCheckpoint {
   if (bytes.length > MAX_ADD_CHECKPOINT_SIZE)
     throw malformed(`it has ${bytes.length} bytes, more than ${MAX_ADD_CHECKPOINT_SIZE}`);
-  let text: string;
-  try {
-    text = fromUtf8(bytes);
-  } catch (cause) {
-    throw malformed('it is not UTF-8', cause);
-  }
-  const end = text.indexOf('\n\n');
-  if (end < 0) throw malformed('there is no empty line before the checkpoint');
-  const [old = '', ...hashes] = text.slice(0, end).split('\n');
+  const { lines, rest: checkpoint } = splitPreamble(bytes, 'the checkpoint', malformed);
+  const [old = '', ...hashes] = lines;
   if (!old.startsWith('old ')) throw malformed('its first line is not "old" and a size');
-  if (hashes.length > MAX_HASHES) throw malformed(`there are ${hashes.length} hashes, more than ${MAX_HASHES}`);
-  const checkpoint = text.slice(end + 2);
+  if (hashes.length > MAX_PROOF_HASHES)
+    throw malformed(`there are ${hashes.length} hashes, more than ${MAX_PROOF_HASHES}`);
   try {
     const oldSize = parseDecimal(old.slice('old '.length));
     const proof = hashes.map((hash) => asTreeHash(fromBase64(hash)));

@@ -23,13 +23,12 @@ import { verifyConsistency } from './consistency.ts';
 import { NoteError, ProofError } from './error.ts';
 import type { VerifierKey, Verify } from './key.ts';
 import { MAX_NOTE_SIZE } from './note.ts';
+import { MAX_PROOF_HASHES, splitPreamble } from './preamble.ts';
 
 /** First line of the file. */
 export const FRAUD_PROOF_HEADER = 'indelible/fraud-proof/v1';
 /** Longest file that is read, in bytes: two notes and the lines before them. */
 export const MAX_FRAUD_PROOF_SIZE = 2 * MAX_NOTE_SIZE + 8192;
-
-const MAX_HASHES = 63;
 
 /** What the second tree has as its beginning: another root hash than the first head's, and the way from it to the second head. */
 export interface OtherBeginning {
@@ -70,12 +69,10 @@ export function isFraudProof(bytes: Uint8Array): boolean {
 /** Reads a fraud proof in its one spelling; the notes in it are not judged. Throws NoteError `malformed_fraud_proof`. */
 export function parseFraudProof(bytes: Uint8Array): FraudProof {
   if (bytes.length > MAX_FRAUD_PROOF_SIZE) throw malformed(`it is larger than ${MAX_FRAUD_PROOF_SIZE} bytes`);
-  const text = decode(bytes, 'it');
-  const end = text.indexOf('\n\n');
-  if (end < 0) throw malformed('there is no empty line before the heads');
-  const [header, firstSize = '', secondSize = '', ...rest] = text.slice(0, end).split('\n');
+  const { lines, rest: heads } = splitPreamble(bytes, 'the heads', malformed);
+  const [header, firstSize = '', secondSize = '', ...rest] = lines;
   if (header !== FRAUD_PROOF_HEADER) throw malformed(`its first line is not ${FRAUD_PROOF_HEADER}`);
-  const begin = utf8(text.slice(0, end + 2)).length;
+  const begin = bytes.length - utf8(heads).length;
   const sizes = [readSize(firstSize, 'first'), readSize(secondSize, 'second')] as const;
   // One newline stands between the notes; a note ends with its own.
   if (begin + sizes[0] + 1 + sizes[1] !== bytes.length || bytes[begin + sizes[0]] !== LF)
@@ -151,8 +148,8 @@ function readSize(line: string, name: string): number {
 
 function readBeginning([rootLine = '', ...hashes]: readonly string[]): OtherBeginning {
   if (!rootLine.startsWith('root ')) throw malformed('the line "root" is missing');
-  if (hashes.length === 0 || hashes.length > MAX_HASHES)
-    throw malformed(`a consistency proof has 1 to ${MAX_HASHES} hashes, not ${hashes.length}`);
+  if (hashes.length === 0 || hashes.length > MAX_PROOF_HASHES)
+    throw malformed(`a consistency proof has 1 to ${MAX_PROOF_HASHES} hashes, not ${hashes.length}`);
   try {
     return {
       root: asTreeHash(fromBase64(rootLine.slice('root '.length))),

@@ -9,13 +9,13 @@
  *
  * It says nothing about the entry itself: the leaf hash is for the verifier to compute from the bytes it has (TP-4).
  */
-import { fromBase64, fromUtf8, parseDecimal, toBase64 } from '../tree/bytes.ts';
+import { fromBase64, parseDecimal, toBase64 } from '../tree/bytes.ts';
 import { asTreeHash, type TreeHash } from '../tree/hash.ts';
 import { NoteError } from './error.ts';
 import { MAX_NOTE_SIZE } from './note.ts';
+import { MAX_PROOF_HASHES, splitPreamble } from './preamble.ts';
 
 const HEADER = 'c2sp.org/tlog-proof@v1';
-const MAX_HASHES = 63;
 
 export interface TlogProof {
   readonly leafIndex: number;
@@ -37,24 +37,16 @@ export function formatTlogProof({ leafIndex, proof, checkpoint, extra }: TlogPro
 /** Reads a proof in its one spelling, of at most 1 MiB. Throws NoteError `malformed_proof`; the note in it is not judged. */
 export function parseTlogProof(bytes: Uint8Array): TlogProof {
   if (bytes.length > MAX_NOTE_SIZE) throw malformed('it is larger than 1 MiB');
-  let text: string;
-  try {
-    text = fromUtf8(bytes);
-  } catch (cause) {
-    throw malformed('it is not UTF-8', cause);
-  }
-  const end = text.indexOf('\n\n');
-  if (end < 0) throw malformed('there is no empty line before the checkpoint');
-  const [header, ...lines] = text.slice(0, end).split('\n');
+  const { lines: all, rest: checkpoint } = splitPreamble(bytes, 'the checkpoint', malformed);
+  const [header, ...lines] = all;
   if (header !== HEADER) throw malformed(`its first line is not ${HEADER}`);
   try {
     const extra = lines[0]?.startsWith('extra ') === true ? fromBase64((lines.shift() as string).slice(6)) : undefined;
     const [index = '', ...hashes] = lines;
     if (!index.startsWith('index ')) throw new RangeError('the line index is missing');
-    if (hashes.length > MAX_HASHES) throw new RangeError(`there are more than ${MAX_HASHES} hashes`);
+    if (hashes.length > MAX_PROOF_HASHES) throw new RangeError(`there are more than ${MAX_PROOF_HASHES} hashes`);
     const leafIndex = parseDecimal(index.slice(6));
     const proof = hashes.map((hash) => asTreeHash(fromBase64(hash)));
-    const checkpoint = text.slice(end + 2);
     return extra === undefined ? { leafIndex, proof, checkpoint } : { leafIndex, proof, checkpoint, extra };
   } catch (cause) {
     throw malformed((cause as Error).message, cause);

@@ -1,12 +1,11 @@
 /** Checks the head that a log withholds until its witnesses have signed, if there is one: it opens under one of the log's keys, and signs the root that was derived. */
-import type { VerifierKey } from '../../proofs/key.ts';
 import { equalBytes, toHex } from '../../tree/bytes.ts';
 import { frontierRoot } from '../../tree/frontier.ts';
 import type { TreeHash } from '../../tree/hash.ts';
 import { parseWithheld } from '../cosigning/withheld.ts';
 import { withheldKey } from '../storage/keys.ts';
-import { fault, type Report } from './fault.ts';
-import type { Reads } from './reads.ts';
+import { fault } from './fault.ts';
+import type { HeadsOptions } from './heads.ts';
 
 /** The withheld head, beside a walk over the tree. */
 export interface WithheldCheck {
@@ -15,15 +14,14 @@ export interface WithheldCheck {
   compare(frontier: readonly TreeHash[] | undefined): void;
 }
 
-export async function makeWithheldCheck(options: {
-  readonly log: string;
-  readonly keys: readonly VerifierKey[];
-  readonly treeSize: number;
-  readonly reads: Reads;
-  readonly report: Report;
-  readonly growing: boolean;
-}): Promise<WithheldCheck> {
-  const { log, keys, treeSize, reads, report, growing } = options;
+export async function makeWithheldCheck({
+  log,
+  keys,
+  treeSize,
+  reads,
+  report,
+  growing,
+}: HeadsOptions): Promise<WithheldCheck> {
   const key = withheldKey(log);
   const row = await reads.get(key);
   let next = Number.POSITIVE_INFINITY;

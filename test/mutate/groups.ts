@@ -20,7 +20,7 @@ export const GROUPS: readonly Group[] = [
     tests: ['proofs/add-checkpoint', 'proofs/witnessed'],
   },
   { name: 'rotation', mutate: ['proofs/rotation.ts'], tests: ['proofs/rotation'] },
-  { name: 'tlog-proof', mutate: ['proofs/tlog-proof.ts'], tests: ['proofs/tlog-proof'] },
+  { name: 'tlog-proof', mutate: ['proofs/tlog-proof.ts', 'proofs/preamble.ts'], tests: ['proofs/tlog-proof'] },
   {
     name: 'signatures',
     mutate: ['proofs/ed25519.ts', 'proofs/tree-head-signature.ts', 'server/own-signatures.ts'],

@@ -238,7 +238,7 @@ function noteTargets(
     }),
     bytesTarget({
       name: 'tlog-proof',
-      covers: ['proofs/tlog-proof parseTlogProof'],
+      covers: ['proofs/tlog-proof parseTlogProof', 'proofs/preamble splitPreamble'],
       good: [
         { leafIndex: 3, proof: log.proofOf(3, 7), checkpoint: log.notes.plain },
         { leafIndex: 2 ** 53 - 1, proof: [], checkpoint: 'no note', extra: Uint8Array.of(1, 2, 3) },
