@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ClockAlarm } from './clock.ts';
 import type { WitnessReport } from './cosigning/witnesses.ts';
 import { CUT_REASONS, type CutReason } from './http/cuts.ts';
+import { addGauge } from './measured.ts';
 import { type MeteredRoute, RequestMeter } from './request-meter.ts';
 import type { ScrubProgress } from './scrub.ts';
 
@@ -123,14 +124,7 @@ export class Metrics {
 
   /** Something that is measured at each scrape. */
   gauge(name: string, help: string, value: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.set(value());
-      },
-    });
+    addGauge(this.#registry, name, help, value);
   }
 
   /** Takes in the metrics of another part of this process. */

@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { ALARM_LEVELS, type Alert } from '../../client/monitor/alarms.ts';
 import type { StepReport } from '../../client/monitor/monitor.ts';
 import type { MonitorState } from '../../client/monitor/state.ts';
+import { addGauge } from '../../server/measured.ts';
 
 export class MonitorMetrics {
   readonly #registry = new Registry();
@@ -19,16 +20,8 @@ export class MonitorMetrics {
   constructor(state: MonitorState) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
-    const gauge = (name: string, help: string, value: () => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value());
-        },
-      });
-    };
+    const gauge = (name: string, help: string, value: () => number): void =>
+      addGauge(this.#registry, name, help, value);
     this.#shown = new Gauge({
       name: 'indelible_monitor_shown_tree_size',
       help: 'Size of the newest head that the log showed.',

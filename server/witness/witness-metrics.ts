@@ -1,5 +1,6 @@
 /** What a witness measures about itself, for Prometheus. No label names a log. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { addGauge } from '../measured.ts';
 import { type MeteredRoute, RequestMeter } from '../request-meter.ts';
 import type { Witness } from './witness.ts';
 
@@ -38,18 +39,8 @@ export function registerWitness(registry: Registry, read: () => Witness): void {
     ['kind'],
     () => Object.entries(read().counts.findings).map(([kind, value]) => [{ kind }, value] as const),
   );
-  const measured = (name: string, help: string, value: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
-  };
-  measured('indelible_witness_logs', 'Logs whose checkpoints are cosigned.', () => read().logs);
-  measured('indelible_witness_clock_unsafe', '1 while nothing is cosigned because of the clock.', () =>
+  addGauge(registry, 'indelible_witness_logs', 'Logs whose checkpoints are cosigned.', () => read().logs);
+  addGauge(registry, 'indelible_witness_clock_unsafe', '1 while nothing is cosigned because of the clock.', () =>
     read().clockUnsafe ? 1 : 0,
   );
 }
