@@ -2,13 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LogClient } from '../../client/log-client.ts';
 import { equalBytes, utf8 } from '../../tree/bytes.ts';
 import { API_KEY, type Json } from '../client/fake-log.ts';
+import { freePort } from '../support/free-port.ts';
 import { User } from './spawn.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -53,15 +53,6 @@ afterAll(async () => {
   await ended;
   await user.gone();
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 test('a file of events goes in once, however often it is appended, and comes back byte for byte', async () => {
   const once = await user.run(['append', file, '--id-pointer', '/eventID', '--json']);

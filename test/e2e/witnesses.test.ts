@@ -12,11 +12,11 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { openCheckpoint } from '../../proofs/checkpoint.ts';
 import { parseVerifierKey } from '../../proofs/key.ts';
+import { freePort } from '../support/free-port.ts';
 import { killAll, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 import { killWitnesses, WitnessProcess } from '../support/spawn-witness.ts';
 
@@ -166,13 +166,3 @@ test('two servers cosign each other, each in one process', async () => {
   });
   expect(await (await alice.append({ n: 3 }, '?ack=witnessed')).json()).toMatchObject({ ack: 'witnessed' });
 }, 120_000);
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}

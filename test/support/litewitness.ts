@@ -1,7 +1,7 @@
 /** torchwood's litewitness, a witness that other people wrote: built from the Go module proxy, its key in an ssh-agent, its logs in SQLite. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from './free-port.ts';
 
 const VERSION = 'v0.9.0';
 
@@ -120,14 +120,4 @@ export class Litewitness {
 async function until(done: () => boolean | Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 20_000; !(await done()); await new Promise((resolve) => setTimeout(resolve, 50)))
     if (Date.now() > end) throw new Error('litewitness did not come up in 20 s');
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -2,8 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { freePort } from '../../support/free-port.ts';
 import type { Bench } from '../scenario.ts';
-import { findProgram, freePort, type Peer, Program, type Subject } from './subject.ts';
+import { findProgram, type Peer, Program, type Subject } from './subject.ts';
 
 /** Path of the program; Debian puts it where only root looks. */
 export function findNginx(): Peer<string> {

@@ -1,7 +1,6 @@
 /** Who is measured: a server in a process of its own, on 127.0.0.1. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 export interface Subject {
@@ -107,14 +106,4 @@ const programs = new Set<Program>();
 /** Ends what a scenario that failed has left running; SIGTERM, so that those with children end them. */
 export async function stopPrograms(): Promise<void> {
   for (const program of programs) await program.stop('SIGTERM');
-}
-
-/** A port that nobody listens on, for programs that cannot be told to take any. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('bug: a port without a number');
-  return address.port;
 }

@@ -2,9 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { freePort } from '../../support/free-port.ts';
 import { ROOT } from '../../support/spawn-server.ts';
 import type { Bench } from '../scenario.ts';
-import { findProgram, freePort, type Peer, Program, type Subject } from './subject.ts';
+import { findProgram, type Peer, Program, type Subject } from './subject.ts';
 
 const MODULE = 'github.com/transparency-dev/tessera';
 const VERSION = 'v1.0.4';
