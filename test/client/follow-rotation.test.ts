@@ -94,109 +94,105 @@ describe('a client that pinned the old key', () => {
 });
 
 describe('a forged rotation moves no client', () => {
-  /** A client of a log, and what its server is made to answer. */
-  async function between(
-    name: string,
-    answers: (path: string, real: () => Promise<Response>) => Promise<Response>,
-  ): Promise<{ client: LogClient; oldKey: string; url: string }> {
-    const { url, oldKey } = await makeLog(name);
-    const fetching = async (input: string, init: RequestInit): Promise<Response> => {
-      const at = new URL(input);
-      return answers(at.pathname.slice(`/logs/${name}/`.length), () => fetch(input, init));
+  type Answer = (real: Response) => Promise<Response>;
+
+  /** A client of a log that is asked by a path of it, and hears something else. */
+  function deceived(
+    { url, oldKey }: { readonly url: string; readonly oldKey: string },
+    path: string,
+    answer: Answer,
+    memory = inMemoryHeads(),
+  ): LogClient {
+    const fetching = async (asked: string, init: RequestInit): Promise<Response> => {
+      const real = await fetch(asked, init);
+      return asked === `${url}/${path}` ? answer(real) : real;
     };
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
-    await client.checkpoint();
-    return { client, oldKey, url };
+    return new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, memory, fetch: fetching });
+  }
+
+  /** The rotations of a log as its server tells them, with these members in place of the first one's, and ended. */
+  async function rotationsWith(url: string, members: object): Promise<Answer> {
+    const told = (await (await fetch(`${url}/rotations`)).json()) as { rotations: object[] };
+    const ended = { ended_at: '2026-01-01T00:00:00.000000Z' };
+    const text = JSON.stringify({ rotations: [{ ...told.rotations[0], ...ended, ...members }] });
+    return async () => new Response(text);
+  }
+
+  /** Appends an event, and gives what a rotation says of an entry and its proof. */
+  async function posted(url: string, oldKey: string, event: object): Promise<object> {
+    const writer = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey });
+    const { entries } = await writer.append([utf8(JSON.stringify(event))], { ack: 'signed' });
+    const { reply, proof, checkpoint } = await writer.event((entries[0] as { leafIndex: number }).leafIndex);
+    return {
+      entry: JSON.parse(Buffer.from(reply).toString()),
+      proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
+      head: checkpoint.note,
+    };
   }
 
   const thief = (origin: string) => ed25519Signer(origin, new Uint8Array(32).fill(66));
 
-  test('a line of one’s own under a genuine head', async () => {
-    let forged = false;
-    const { client, oldKey } = await between('f1', async (path, real) => {
-      const reply = await real();
-      if (!forged || path !== 'checkpoint') return reply;
-      const note = await reply.text();
+  test.each([
+    ['instead of the log’s', (_: string, forged: string) => forged],
+    ['beside the log’s', (note: string, forged: string) => note + forged.slice(forged.lastIndexOf('\n\n') + 2)],
+  ])('a line of one’s own under a genuine head, %s', async (how, under) => {
+    const log = await makeLog(`f1-${how.length}`);
+    let forging = false;
+    const client = deceived(log, 'checkpoint', async (real) => {
+      if (!forging) return real;
+      const note = await real.text();
       const text = note.slice(0, note.indexOf('\n\n') + 1);
-      // Only the forged line, and both.
-      return new Response(signNote(text, [thief(text.split('\n')[0] as string)]));
+      return new Response(under(note, signNote(text, [thief(text.split('\n')[0] as string)])));
     });
-    forged = true;
-    await expect(client.checkpoint()).rejects.toMatchObject({ code: 'unknown_signer' });
-    expect((await client.verifierKey()).text).toBe(oldKey);
+    await client.checkpoint();
+    forging = true;
+    if (how.startsWith('instead')) await expect(client.checkpoint()).rejects.toMatchObject({ code: 'unknown_signer' });
+    else await client.checkpoint();
+    expect((await client.followRotations()).text).toBe(log.oldKey);
+    expect((await client.verifierKey()).text).toBe(log.oldKey);
   });
 
   test('an event posted by an append key, told of as a rotation', async () => {
-    const { url, oldKey } = await makeLog('f2');
-    const log = server.started.server.log('f2');
-    const stranger = thief(log?.definition.origin as string);
-    // The statement lacks the old key's signature: nobody but the log can make one. So it is signed twice by the thief.
+    const log = await makeLog('f2');
+    const { oldKey } = log;
+    const stranger = thief(oldKey.split('+')[0] as string);
+    // The old key's signature is missing, and nobody but the log can make it.
     const text = `indelible/key-rotation/v1\n${stranger.verifierKey.name}\n${oldKey}\n${stranger.verifierKey.text}\n1\n`;
     const statement = signNote(text, [stranger]);
-    const event = JSON.stringify({ action: 'log.key_rotated', statement });
-    const writer = new LogClient({ url, key: ADMIN_KEY });
-    const { entries } = await writer.append([utf8(event)], { ack: 'signed' });
-    const proven = await writer.event((entries[0] as { leafIndex: number }).leafIndex);
-    const reply = {
-      rotations: [
-        {
-          old_verifier_key: oldKey,
-          new_verifier_key: stranger.verifierKey.text,
-          tree_size: 1,
-          started_at: '2026-01-01T00:00:00.000000Z',
-          ended_at: '2026-01-01T00:00:00.000000Z',
-          statement,
-          entry: JSON.parse(Buffer.from(proven.reply).toString()),
-          proof: proven.proof.map((hash) => Buffer.from(hash).toString('base64')),
-          head: proven.checkpoint.note,
-          recorder: null,
-        },
-      ],
-    };
-    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
-      input.endsWith('/rotations') ? new Response(JSON.stringify(reply)) : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
+    const told = await rotationsWith(log.url, {
+      old_verifier_key: oldKey,
+      new_verifier_key: stranger.verifierKey.text,
+      tree_size: 1,
+      started_at: '2026-01-01T00:00:00.000000Z',
+      statement,
+      recorder: null,
+      ...(await posted(log.url, oldKey, { action: 'log.key_rotated', statement })),
+    });
+    const client = deceived(log, 'rotations', told);
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'unknown_signer' });
     expect((await client.verifierKey()).text).toBe(oldKey);
   });
 
   test('a genuine statement, but the entry that holds it was posted by a client', async () => {
-    const { url, oldKey } = await makeLog('f3');
+    const log = await makeLog('f3');
     await begin('f3');
-    const log = server.started.server.log('f3');
-    const statement = log?.definition.rotations[0]?.statement as string;
-    const writer = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey });
-    const { entries } = await writer.append([utf8(JSON.stringify({ action: 'log.key_rotated', statement }))], {
-      ack: 'signed',
-    });
-    const proven = await writer.event((entries[0] as { leafIndex: number }).leafIndex);
-    const real = (await (await fetch(`${url}/rotations`)).json()) as { rotations: Record<string, unknown>[] };
-    Object.assign(real.rotations[0] as object, {
-      ended_at: '2026-01-01T00:00:00.000000Z',
-      entry: JSON.parse(Buffer.from(proven.reply).toString()),
-      proof: proven.proof.map((hash) => Buffer.from(hash).toString('base64')),
-      head: proven.checkpoint.note,
-    });
-    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
-      input.endsWith('/rotations') ? new Response(JSON.stringify(real)) : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
+    const statement = server.started.server.log('f3')?.definition.rotations[0]?.statement;
+    const entry = await posted(log.url, log.oldKey, { action: 'log.key_rotated', statement });
+    const client = deceived(log, 'rotations', await rotationsWith(log.url, entry));
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'rotation_refused' });
-    expect((await client.verifierKey()).text).toBe(oldKey);
+    expect((await client.verifierKey()).text).toBe(log.oldKey);
   });
 
   test('a genuine rotation under a head that is older than what was seen', async () => {
-    const { url, oldKey } = await makeLog('f4');
+    const log = await makeLog('f4');
     await begin('f4');
-    const early = (await (await fetch(`${url}/rotations`)).json()) as { rotations: { head: string }[] };
+    const early = await rotationsWith(log.url, {});
     const memory = inMemoryHeads();
-    const seen = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, memory });
+    const seen = new LogClient({ url: log.url, key: ADMIN_KEY, verifierKey: log.oldKey, memory });
     await seen.append([utf8('{"n":2}')], { ack: 'signed' });
-    Object.assign(early.rotations[0] as object, { ended_at: '2026-01-01T00:00:00.000000Z' });
-    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
-      input.endsWith('/rotations') ? new Response(JSON.stringify(early)) : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, memory, fetch: fetching });
+    const client = deceived(log, 'rotations', early, memory);
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'rollback' });
-    expect((await client.verifierKey()).text).toBe(oldKey);
+    expect((await client.verifierKey()).text).toBe(log.oldKey);
   });
 
   test.each([
@@ -204,11 +200,9 @@ describe('a forged rotation moves no client', () => {
     ['no list', '{"rotations":{}}'],
     ['a rotation that is a number', '{"rotations":[1]}'],
     ['a rotation without members', '{"rotations":[{}]}'],
-  ])('an answer that is %s', async (_, body) => {
-    const { url, oldKey } = await makeLog(`g${Math.random().toString(36).slice(2)}`);
-    const fetching = async (input: string, init: RequestInit): Promise<Response> =>
-      input.endsWith('/rotations') ? new Response(body) : fetch(input, init);
-    const client = new LogClient({ url, key: ADMIN_KEY, verifierKey: oldKey, fetch: fetching });
+  ])('an answer that is %s', async (what, body) => {
+    const log = await makeLog(`g-${what.replaceAll(' ', '-').toLowerCase()}`);
+    const client = deceived(log, 'rotations', async () => new Response(body));
     await expect(client.followRotations()).rejects.toMatchObject({ code: 'bad_reply' });
   });
 });
