@@ -12,7 +12,7 @@ import type { Checkpoint } from '../../proofs/checkpoint.ts';
 import { NoteError, ProofError } from '../../proofs/error.ts';
 import { type FraudProof, formatFraudProof, verifyFraudProof } from '../../proofs/fraud-proof.ts';
 import type { Verify } from '../../proofs/key.ts';
-import { holdsQuorum, type Policy, type PolicyWitness } from '../../proofs/policy.ts';
+import type { Policy } from '../../proofs/policy.ts';
 import type { Cosigned } from '../../proofs/witnessed.ts';
 import { equalBytes, toBase64 } from '../../tree/bytes.ts';
 import { ClientError } from '../error.ts';
@@ -24,8 +24,10 @@ import { AlarmBook, type Alert } from './alarms.ts';
 import { findContradiction } from './contradiction.ts';
 import { GrowingTree } from './grow.ts';
 import { askLog, askRefreshed, askWitness, type WitnessAnswer, type WitnessSource } from './heads.ts';
-import { headName, type MonitorState, type WitnessAhead, type WitnessSeen } from './state.ts';
+import { judgeQuorum } from './quorum.ts';
+import { headName, type MonitorState } from './state.ts';
 import { applyRules, type WatchOptions } from './watch.ts';
+import { judgeWithheld } from './withheld.ts';
 
 export interface MonitorOptions {
   /** At the log's base URL; with an API key where the log wants one, and for watch rules. */
@@ -86,9 +88,6 @@ const MAX_CLAIMS = 32;
 const MAX_FAULTS = 256;
 /** Most heads of which it is remembered that they go together with the tree. */
 const MAX_CONSISTENT = 64;
-/** A witness's clock may be ahead of ours by so many milliseconds. */
-const CLOCK_SKEW = 300_000;
-
 export class Monitor {
   readonly #options: MonitorOptions;
   readonly #state: MonitorState;
@@ -140,7 +139,13 @@ export class Monitor {
     await this.#settle();
     if (shown !== undefined) {
       await this.#judgeFreshness(shown.head, shown.cosignatures);
-      this.#judgeWithheld(shown.head);
+      for (const { witness } of this.#options.witnesses ?? []) {
+        const { name } = witness;
+        const { witnesses } = this.#state;
+        const limits = { now: now(), patience: this.#options.limits.withheld };
+        const seen = judgeWithheld(this.#book, name, witnesses.get(name), shown.head, limits);
+        if (seen !== undefined) witnesses.set(name, seen);
+      }
     }
     this.#judgeStall();
     this.#book.set('log_unreachable', '', this.#unreachable);
@@ -159,7 +164,7 @@ export class Monitor {
   }
 
   async #askLog(): Promise<{ readonly head: Checkpoint; readonly cosignatures: readonly Cosigned[] } | undefined> {
-    const { transport, policy, verify } = this.#options;
+    const { transport, policy, verify, now, limits } = this.#options;
     const signal = this.#signal;
     const book = this.#book;
     try {
@@ -171,7 +176,8 @@ export class Monitor {
         signal,
       });
       book.set('bad_checkpoint', '', undefined);
-      if (policy !== undefined) this.#judgeQuorum(policy, head, cosignatures, fault);
+      if (policy !== undefined)
+        judgeQuorum(book, policy, head, { cosignatures, fault, now: now(), maxAge: limits.cosignatureAge });
       return { head, cosignatures };
     } catch (error) {
       signal?.throwIfAborted();
@@ -185,36 +191,6 @@ export class Monitor {
   #cannotAsk(error: unknown): void {
     if (!(error instanceof ClientError)) throw error;
     this.#unreachable ??= error.message;
-  }
-
-  #judgeQuorum(policy: Policy, head: Checkpoint, cosignatures: readonly Cosigned[], fault: string | undefined): void {
-    const { now, limits } = this.#options;
-    const names = (witnesses: readonly PolicyWitness[]) => witnesses.map(({ name }) => name).join(', ') || 'nobody';
-    const timeOf = (witness: PolicyWitness) => cosignatures.find((each) => each.witness === witness)?.time;
-    const holds = holdsQuorum(policy, (witness) => timeOf(witness) !== undefined);
-    const missing = policy.witnesses.filter((witness) => timeOf(witness) === undefined);
-    const reason = fault ?? `it is not cosigned by ${names(missing)}`;
-    this.#book.set(
-      'quorum_not_met',
-      '',
-      holds && fault === undefined ? undefined : `the head of size ${head.treeSize} has no quorum: ${reason}`,
-    );
-    const isFresh = (witness: PolicyWitness): boolean => {
-      const time = timeOf(witness);
-      if (time === undefined) return false;
-      // A time far ahead says nothing about now.
-      return time * 1000 >= now() - limits.cosignatureAge && time * 1000 <= now() + CLOCK_SKEW;
-    };
-    const isStale = limits.cosignatureAge > 0 && holds && !holdsQuorum(policy, isFresh);
-    const seconds = Math.round(limits.cosignatureAge / 1000);
-    const stale = policy.witnesses.filter((witness) => timeOf(witness) !== undefined && !isFresh(witness));
-    this.#book.set(
-      'stale_cosignatures',
-      '',
-      isStale
-        ? `the cosignatures of size ${head.treeSize} by ${names(stale)} are not of the last ${seconds} s`
-        : undefined,
-    );
   }
 
   async #askWitnesses(): Promise<void> {
@@ -298,12 +274,9 @@ export class Monitor {
 
   /** Whether nothing is lost any more with a head that a log has shown. Not `atOnce`, it may stay until the tiles can be asked for. */
   async #mayGo(head: Checkpoint, larger: Checkpoint, atOnce: boolean): Promise<boolean> {
-    const { transport, keepEvidence } = this.#options;
     const signal = this.#signal;
     try {
-      const reader = new NodeReader({ transport, treeSize: larger.treeSize, signal });
-      const fraud = await findContradiction(head, larger, reader);
-      if (fraud !== undefined) await this.#contradiction(fraud, LOG);
+      await this.#goTogether(head, larger, LOG);
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof ClientError || error instanceof ProofError)) throw error;
@@ -312,7 +285,7 @@ export class Monitor {
         this.#cannotAsk(error);
         return false;
       }
-      const evidence = await keepEvidence(formatFraudProof({ first: head.note, second: larger.note }));
+      const evidence = await this.#keepBoth(head, larger);
       this.#book.happen(
         'missing_entries',
         headName(head),
@@ -482,20 +455,15 @@ export class Monitor {
 
   /** Whether the tiles show that a larger head continues the verified one. If they do not, it is told. */
   async #tilesAgree(known: Checkpoint, head: Checkpoint): Promise<boolean> {
-    const { transport, keepEvidence } = this.#options;
-    const signal = this.#signal;
     const book = this.#book;
     try {
-      const reader = new NodeReader({ transport, treeSize: head.treeSize, signal });
-      const fraud = await findContradiction(known, head, reader);
-      if (fraud === undefined) return true;
-      await this.#contradiction(fraud, LOG);
+      if (await this.#goTogether(known, head, LOG)) return true;
       book.set('root_mismatch', '', undefined);
     } catch (error) {
       if (!(error instanceof ProofError)) throw error;
       // Once: a log that goes on so would fill the disk with its heads.
       if (book.has('root_mismatch', '')) return false;
-      const evidence = await keepEvidence(formatFraudProof({ first: known.note, second: head.note }));
+      const evidence = await this.#keepBoth(known, head);
       book.set(
         'root_mismatch',
         '',
@@ -508,7 +476,6 @@ export class Monitor {
 
   /** Compares what is left of the claims with the tree that is verified now. */
   async #settle(): Promise<void> {
-    const { transport } = this.#options;
     const signal = this.#signal;
     const state = this.#state;
     const book = this.#book;
@@ -518,10 +485,7 @@ export class Monitor {
     let missing: string | undefined;
     for (const claim of state.claims.filter((each) => each.head.treeSize <= head.treeSize)) {
       try {
-        const reader = new NodeReader({ transport, treeSize: head.treeSize, signal });
-        const fraud = await findContradiction(claim.head, head, reader);
-        if (fraud === undefined) this.#agrees(headName(claim.head));
-        else await this.#contradiction(fraud, claim.from);
+        if (await this.#goTogether(claim.head, head, claim.from)) this.#agrees(headName(claim.head));
         state.claims = state.claims.filter((each) => each !== claim);
       } catch (error) {
         signal?.throwIfAborted();
@@ -536,6 +500,20 @@ export class Monitor {
     }
     book.set('root_mismatch', TILES, wrong);
     book.set('missing_entries', TILES, missing);
+  }
+
+  /** Whether the tiles of the larger head show that it continues the smaller one; that it does not is told. Throws ClientError, ProofError. */
+  async #goTogether(smaller: Checkpoint, larger: Checkpoint, from: string): Promise<boolean> {
+    const { transport } = this.#options;
+    const reader = new NodeReader({ transport, treeSize: larger.treeSize, signal: this.#signal });
+    const fraud = await findContradiction(smaller, larger, reader);
+    if (fraud !== undefined) await this.#contradiction(fraud, from);
+    return fraud === undefined;
+  }
+
+  /** Keeps two heads of which nobody can say whether they go together; says where. */
+  #keepBoth(smaller: Checkpoint, larger: Checkpoint): Promise<string> {
+    return this.#options.keepEvidence(formatFraudProof({ first: smaller.note, second: larger.note }));
   }
 
   /** Keeps the proof, and then says so: once for the log, and once for each witness. */
@@ -556,26 +534,6 @@ export class Monitor {
             `that it has signed${by}: the proof is in ${evidence}`,
       { evidence, heads: [first.note, second.note], fraud_proof: text },
     );
-  }
-
-  /** A witness's head that the log itself does not show. It may wait for a quorum, but not for ever. */
-  #judgeWithheld(shown: Checkpoint): void {
-    const { witnesses = [], now, limits } = this.#options;
-    for (const { witness } of witnesses) {
-      const seen = this.#state.witnesses.get(witness.name);
-      const ahead = seen && aheadOf(seen, shown.treeSize, now());
-      if (seen !== undefined) this.#state.witnesses.set(witness.name, { ...seen, ahead });
-      const withheld = ahead !== undefined && now() - ahead.since > limits.withheld ? ahead : undefined;
-      this.#book.set(
-        'rollback',
-        witness.name,
-        withheld === undefined
-          ? undefined
-          : `witness ${witness.name} holds a head of size ${withheld.treeSize} that the log has signed, and the log shows ` +
-              `only ${shown.treeSize}`,
-        withheld === undefined ? {} : { heads: [withheld.note, shown.note] },
-      );
-    }
   }
 
   async #judgeFreshness(shown: Checkpoint, cosignatures: readonly Cosigned[]): Promise<void> {
@@ -629,17 +587,6 @@ export class Monitor {
     await this.#options.commit(this.#state);
     this.#committed = this.#options.now();
   }
-}
-
-/**
- * The oldest head of a witness that the log does not show yet. Of those between it and the newest nothing is known; they are taken to be as
- * young as the newest, so that a log that is always one head behind its witness is no alarm, and one whose lag is longer than that is.
- */
-function aheadOf(seen: WitnessSeen, shown: number, now: number): WitnessAhead | undefined {
-  const { note, treeSize, at, ahead } = seen;
-  if (treeSize <= shown) return undefined;
-  if (ahead === undefined) return { note, treeSize, since: now };
-  return ahead.treeSize > shown ? ahead : { note, treeSize, since: Math.max(at, ahead.since) };
 }
 
 /** Who shows a head, where it is no witness. No policy has this name for a witness: it is a word of policies. */
