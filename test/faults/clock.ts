@@ -359,7 +359,8 @@ export async function clockRun(options: ClockRun): Promise<ClockReport> {
       for (let i = known; i < expected.violations.length; i++) {
         expected.violations[i] = `step ${done + 1} (${text}): ${expected.violations[i]}`;
       }
-      options.progress?.(++done, text);
+      done++;
+      options.progress?.(done, text);
     }
     if (!run.failed) await run.finish();
   } catch (error) {

@@ -56,7 +56,8 @@ export async function killRun({ dataDir, cycles, seed, build, progress }: KillRu
     load.end();
     await server.stop('SIGKILL');
     await load.stop();
-    progress?.(++done);
+    done++;
+    progress?.(done);
 
     server = await start();
     if (server.url === '') {

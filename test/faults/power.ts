@@ -217,7 +217,8 @@ class Run {
     const faults = await mounted.faults();
     if (faults !== '') throw new Error(`${name}: the file system itself did not survive the cut: ${faults}`);
     rmSync(image);
-    this.options.progress?.(++this.seen.tried, `${this.seen.acknowledged} acknowledged`);
+    this.seen.tried++;
+    this.options.progress?.(this.seen.tried, `${this.seen.acknowledged} acknowledged`);
   }
 
   async #look(disk: string, expected: ExpectedLog, guardApart: boolean): Promise<string[]> {

@@ -300,7 +300,8 @@ class Run {
     if (unnoticed) this.seen.needsWitness++;
     else this.seen.refused++;
     this.violations.push(...history.expected.violations.map((text) => `${name}: ${text}`));
-    this.options.progress?.(++this.seen.tried, `${history.expected.acknowledged.size} acknowledged`);
+    this.seen.tried++;
+    this.options.progress?.(this.seen.tried, `${history.expected.acknowledged.size} acknowledged`);
   }
 
   async #judge(server: ServerProcess, way: Way, moment: Moment): Promise<string | undefined> {

@@ -360,7 +360,10 @@ export async function twoWritersRun(run: TwoWritersRun): Promise<TwoWritersRepor
       const raced = races.random() < 0.25;
       if (raced) races.history.push('first starts');
       let owner = raced ? await firstStarts(races) : await succeed(races, { server: await races.start(0), place: 0 });
-      if (raced) run.progress?.(++done, 'first starts');
+      if (raced) {
+        done++;
+        run.progress?.(done, 'first starts');
+      }
       if (owner !== undefined && !races.failed) await races.check(owner.server);
       for (let i = 0; i < TAKEOVERS && done < run.races && owner !== undefined && !races.failed; i++) {
         // Each kind in its turn, in an order that chance begins anew.
@@ -370,7 +373,8 @@ export async function twoWritersRun(run: TwoWritersRun): Promise<TwoWritersRepor
         if (next !== undefined) await races.check(next.server);
         for (const text of races.expected.violations.splice(0)) races.violations.push(text);
         owner = next;
-        run.progress?.(++done, name);
+        done++;
+        run.progress?.(done, name);
       }
       await finish(races, owner);
       remove();
