@@ -180,7 +180,7 @@ export const SETTINGS = {
   witnessTimeout: {
     flag: 'witness-timeout',
     value: 'MS',
-    help: 'longest wait for the answer of a witness, milliseconds; e.g. 5000',
+    help: 'longest that a witness may take to cosign a head, or to say what it holds, milliseconds; e.g. 5000',
     fallback: '5000',
     schema: whole(100, 60_000),
   },
