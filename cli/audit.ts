@@ -3,12 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type AuditedHead, type AuditReport, auditHeads, type PeriodEnd } from '../client/audit-heads.ts';
 import { formatMicros } from '../proofs/time.ts';
+import { replaceWhole } from '../server/files.ts';
 import { verifyByOpenssl } from '../server/own-signatures.ts';
 import { parseDecimal, toBase64 } from '../tree/bytes.ts';
 import { type WatchedFlags, type WatchedLog, watchedLog } from './monitoring/options.ts';
 import { EXIT_CODES, EXIT_GOOD, EXIT_WRONG, printable, run, say, usage } from './output.ts';
 import { startProgress } from './progress.ts';
-import { replaceFile } from './replace-file.ts';
 
 interface AuditFlags extends WatchedFlags {
   readonly from?: string;
@@ -64,7 +64,7 @@ async function audit(given: string | undefined, flags: AuditFlags): Promise<numb
     flags.json === true ? `${JSON.stringify(reportMembers(report, log, flags))}\n` : reportText(report, log, flags);
   if (flags.out === undefined) say(text.trimEnd());
   else {
-    for (const [i, fraud] of report.frauds.entries()) await replaceFile(`${flags.out}.${i + 1}.fraud-proof`, fraud);
+    for (const [i, fraud] of report.frauds.entries()) await replaceWhole(`${flags.out}.${i + 1}.fraud-proof`, fraud);
     await writeFile(flags.out, text);
     if (flags.json !== true) say(`${verdict(report)}: ${flags.out}`);
   }

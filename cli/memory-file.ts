@@ -7,8 +7,8 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HeadMemory, headName } from '../client/memory.ts';
+import { replaceWhole } from '../server/files.ts';
 import { usage } from './output.ts';
-import { replaceFile } from './replace-file.ts';
 
 interface State {
   /** Checkpoints (signed notes) by origin and key ID. */
@@ -89,7 +89,7 @@ async function update(path: string, change: (state: State) => boolean): Promise<
   try {
     const state = await load(path);
     if (!change(state)) return false;
-    await replaceFile(path, `${JSON.stringify({ format: FORMAT, ...state }, undefined, 2)}\n`);
+    await replaceWhole(path, `${JSON.stringify({ format: FORMAT, ...state }, undefined, 2)}\n`);
     return true;
   } finally {
     await unlink(lock).catch(() => undefined);

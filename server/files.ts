@@ -59,25 +59,26 @@ function link(temporary: string, path: string): boolean {
 }
 
 /**
- * Puts a private file (0600) with these bytes in the place of the one that is there, or of none; durable when this resolves. For one
+ * Puts a private file (0600) with this content in the place of the one that is there, or of none; durable when this resolves. For one
  * writer at a time. Rejects with the system's error; then either file is there, and the new one perhaps not for long.
- * Crash here: the old file or the new one, whole, and perhaps a leftover `.tmp-…`.
+ * Crash here: the old file or the new one, whole, and perhaps a leftover `.tmp-…`. Whoever is the only writer may give `temporary`, a name
+ * beside `path`: the next write takes the leftover's place, and they do not pile up.
  */
-export async function replaceWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+export async function replaceWhole(path: string, content: Uint8Array | string, temporary?: string): Promise<void> {
+  const written = temporary ?? `${path}.tmp-${randomBytes(6).toString('hex')}`;
   try {
-    await syncedAndClosed(await open(temporary, 'wx', 0o600), bytes);
-    await rename(temporary, path);
+    await syncedAndClosed(await open(written, temporary === undefined ? 'wx' : 'w', 0o600), content);
+    await rename(written, path);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
+    await rm(written, { force: true }).catch(() => {});
     throw error;
   }
   await syncedAndClosed(await open(dirname(path), 'r'));
 }
 
-async function syncedAndClosed(file: FileHandle, bytes?: Uint8Array): Promise<void> {
+async function syncedAndClosed(file: FileHandle, content?: Uint8Array | string): Promise<void> {
   try {
-    if (bytes !== undefined) await file.writeFile(bytes);
+    if (content !== undefined) await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

@@ -5,9 +5,9 @@ import { dirname, join } from 'node:path';
 import { formatState, type MonitorState, MonitorStateError, newState, parseState } from '../../client/monitor/state.ts';
 import type { VerifierKey, Verify } from '../../proofs/key.ts';
 import { ExitError } from '../../server/errors.ts';
+import { replaceWhole } from '../../server/files.ts';
 import { lockPath } from '../../server/lock.ts';
 import { usage } from '../output.ts';
-import { replaceFile } from '../replace-file.ts';
 
 export class StateFile {
   readonly path: string;
@@ -60,7 +60,7 @@ export class StateFile {
   /** After this, a crash finds the state as it is now. */
   write(state: MonitorState): Promise<void> {
     const text = formatState(state);
-    const written = this.#last.then(() => replaceFile(this.path, text, `${this.path}.tmp`));
+    const written = this.#last.then(() => replaceWhole(this.path, text, `${this.path}.tmp`));
     this.#last = written.catch(() => undefined);
     return written;
   }
@@ -76,6 +76,6 @@ export async function keepEvidence(directory: string, fraud: string): Promise<st
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const name = createHash('sha256').update(fraud).digest('hex').slice(0, 16);
   const path = join(directory, `${name}.fraud-proof`);
-  await replaceFile(path, fraud);
+  await replaceWhole(path, fraud);
   return path;
 }
