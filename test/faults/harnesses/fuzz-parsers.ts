@@ -43,7 +43,7 @@ export const harness: Harness = {
       'if (at > bytes.length)',
     ),
     'copy-from-outside': plant('server/storage/snappy.js', 'offset === 0 || offset > at || ', ''),
-    'foreign-error': plant('proofs/tlog-proof.js', "throw malformed('it is not UTF-8', cause);", 'throw cause;'),
+    'foreign-error': plant('proofs/preamble.js', "throw malformed('it is not UTF-8', cause);", 'throw cause;'),
   },
   async run({ count, seed, build = BUILD, progress }) {
     const how = count >= FULL ? 'all' : count >= QUICK ? 'some' : 'few';
