@@ -176,10 +176,11 @@ async function openLocked(options: DataDirectoryOptions): Promise<OpenDirectory>
         },
       };
     } catch (error) {
+      const reason = guard.reasonOf(error);
       // Refused with a reason: the next start need not look for one.
       if (lastEnd !== undefined) endRun(path);
       guard.close();
-      throw error;
+      throw reason;
     }
   } catch (error) {
     for (const release of unlock) release();

@@ -177,6 +177,20 @@ export class GuardFile implements Guard {
     return readContent(this.path, this.#fd);
   }
 
+  /**
+   * Why something failed that needs the directory: that another process has it by now, if so, and otherwise as it failed. LevelDB's files that
+   * its successor has deleted are no damage.
+   */
+  reasonOf(error: unknown): unknown {
+    if (this.#claim === undefined || error instanceof GuardError) return error;
+    try {
+      this.checkOwner();
+      return error;
+    } catch (lost) {
+      return lost instanceof GuardError && lost.code === 'deposed' ? lost : error;
+    }
+  }
+
   /** From now on, `path` must stay the very file or directory that it is: if it is moved away or replaced, ownership is lost. */
   watch(path: string): void {
     const { dev, ino } = statSync(path);

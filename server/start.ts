@@ -146,8 +146,9 @@ async function startIn(
       },
     };
   } catch (error) {
+    const reason = opened.guard.reasonOf(error);
     space.close();
     await opened.close();
-    throw error;
+    throw reason;
   }
 }

@@ -632,6 +632,37 @@ describe('one owner', () => {
     expect(seen).toEqual(['the database was still closed']);
   });
 
+  test.each([
+    [
+      'a successor has removed is no damage',
+      true,
+      { exitCode: 75, message: expect.stringContaining('another process') },
+    ],
+    [
+      'nobody else has removed is',
+      false,
+      { exitCode: 78, message: expect.stringContaining('cannot open the database') },
+    ],
+  ])('a file of the database that %s', async (_, succeeded, expected) => {
+    await grow(1);
+    const { claim } = GuardFile.prototype;
+    GuardFile.prototype.claim = async function (this: GuardFile) {
+      const content = await claim.call(this);
+      if (succeeded) {
+        const { guard } = GuardFile.open(this.path);
+        await claim.call(guard);
+        guard.close();
+      }
+      rmSync(join(path, 'db/CURRENT'));
+      return content;
+    };
+    try {
+      expect(await exit(start())).toMatchObject(expected);
+    } finally {
+      GuardFile.prototype.claim = claim;
+    }
+  });
+
   test('a guard that cannot be written ends the start with 70, one that was taken over with 75', async () => {
     await grow(1);
     const { claim } = GuardFile.prototype;
