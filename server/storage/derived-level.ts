@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Level } from 'level';
 import type { DerivedRow, DerivedStore } from './derived.ts';
 import { isLevelFile } from './level.ts';
@@ -16,6 +17,11 @@ import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 const WRITE_BUFFER = 4 * 1024 * 1024;
 /** Tables that stay open, as few as LevelDB allows: they are mapped, and count as memory of the process where they were read. */
 const OPEN_FILES = 74;
+/**
+ * Before each table that is looked at, in milliseconds, about as long as a look takes: requests are answered by then, and of a log of
+ * 10 M entries the first one waited for a tenth of the start.
+ */
+const LOOK_PAUSE = 5;
 
 class LevelDerivedStore implements DerivedStore {
   readonly #db: Level<Uint8Array, Uint8Array>;
@@ -67,7 +73,7 @@ export async function openDerivedLevel(path: string, afresh = false): Promise<De
   if (afresh) await removeDerived(path, 'it is to be made again');
   try {
     checkLogFiles(path);
-    await checkTables(path);
+    await checkTables(path, 'unhashed', () => wait(LOOK_PAUSE));
     return await open(path);
   } catch (error) {
     await removeDerived(path, error);

@@ -35,13 +35,20 @@ interface Handle {
 /** Which blocks are read: those that nothing else vouches for, or all of them. */
 export type TableScope = 'unhashed' | 'all';
 
-/** Reads the tables that a database is made of, before it is opened. Throws StorageError `unreadable` where one is damaged. */
-export async function checkTables(path: string, scope: TableScope = 'unhashed'): Promise<void> {
+/** Others get their turn: whoever asks whether the server is ready should hear that it is not yet. */
+function turn(): Promise<void> {
+  return new Promise(setImmediate);
+}
+
+/**
+ * Reads the tables that a database is made of, before it is opened, some milliseconds each and `pause` before each. Throws StorageError `unreadable`
+ * where one is damaged.
+ */
+export async function checkTables(path: string, scope: TableScope = 'unhashed', pause = turn): Promise<void> {
   // Without a MANIFEST that can be read LevelDB opens nothing.
   for (const table of readManifest(path)?.tables ?? []) {
     if (scope === 'unhashed' && isHashed(table.smallest, table.largest)) continue;
-    // Others get their turn: whoever asks whether the server is ready should hear that it is not yet.
-    await new Promise(setImmediate);
+    await pause();
     const fault = faultOf(path, table, scope);
     if (fault !== undefined) throw fault;
   }
