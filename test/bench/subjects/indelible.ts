@@ -4,8 +4,9 @@ import { ADMIN_KEY, killAll, ServerProcess } from '../../support/spawn-server.ts
 import { forEach } from '../measure/concurrency.ts';
 import type { Subject } from './subject.ts';
 
-/** As `npm start` has them. */
+/** As `npm start` has it. */
 const NODE_FLAGS = ['--max-semi-space-size=32'];
+const ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
 
 export interface IndelibleOptions {
   readonly dataDir: string;
@@ -108,7 +109,7 @@ export class Indelible implements Subject {
 }
 
 async function launch({ dataDir, flags = [] }: IndelibleOptions): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ dataDir, flags, nodeFlags: NODE_FLAGS });
+  const server = await ServerProcess.start({ dataDir, flags, nodeFlags: NODE_FLAGS, env: ENVIRONMENT });
   if (server.url === '') throw new Error(`the server did not start: ${server.stderr}`);
   return server;
 }
