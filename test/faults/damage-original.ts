@@ -175,6 +175,8 @@ async function makeOriginal(form: Form, folder: string): Promise<Original> {
   const flags = [
     ...['--interval', '20', '--write-buffer', String(writeBuffer), '--log-level', 'warn'],
     ...['--guard-inode', 'off', '--scrub-rate', '0'],
+    // A head that is signed again answers otherwise, and a full run takes longer than the ten minutes after which that is due.
+    ...['--refresh', '86400000'],
   ];
   const events = new Map<number, string>();
   const start = (): Promise<ServerProcess> => ServerProcess.start({ dataDir: path, flags });
