@@ -26,7 +26,7 @@ import { StorageError, type Store } from './storage/store.ts';
 import type { TableScope } from './storage/table-scan.ts';
 
 /** The layout of a data directory that this version reads and writes. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 const OUR_NAMES = new Set(['format', 'db', 'guard', 'keys', 'derived', 'witness', 'evidence', 'run', 'lost+found']);
 

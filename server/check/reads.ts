@@ -2,6 +2,7 @@
  * Reading for a check: everything once, past the engine's cache, counted and paced; what the engine cannot read is a fault and
  * not the end.
  */
+import { logOf } from '../storage/keys.ts';
 import { type Range, type ReadOnlyStore, type Row, StorageError } from '../storage/store.ts';
 import { fault, type Report } from './fault.ts';
 
@@ -42,7 +43,7 @@ export function makeReads({ store, report, pace, signal }: ReadOptions): Reads {
   };
   const unreadable = (error: unknown, key: string): StorageError => {
     if (!(error instanceof StorageError)) throw error;
-    report(fault('database', 'unreadable', { log: logOf(key), key, stored: error.message }));
+    report(fault('database', 'unreadable', { log: logOf(key) ?? null, key, stored: error.message }));
     return error;
   };
   const get = async (key: string): Promise<Found> => {
@@ -131,9 +132,4 @@ export function after(key: string): string {
 
 function sizeOf(values: readonly (Uint8Array | undefined)[]): number {
   return values.reduce((sum, value) => sum + (value?.length ?? 0), 0);
-}
-
-/** Name of the log that a key belongs to. */
-export function logOf(key: string): string | null {
-  return /^log\/([^/]+)\//.exec(key)?.[1] ?? null;
 }

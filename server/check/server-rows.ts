@@ -21,7 +21,9 @@ import {
   COMMIT_PREFIX,
   commitKey,
   LOG_DEFINITION_PREFIX,
+  LOG_ROOTS,
   logDefinitionKey,
+  logOf,
   numberInKey,
   STORE_KEY,
 } from '../storage/keys.ts';
@@ -184,7 +186,7 @@ export function checkSum(last: CommitRecord, heads: readonly LogHead[], logCount
 export async function checkOtherRows({ reads, report }: ServerRowsOptions, logs: ReadonlySet<string>): Promise<void> {
   const ranges: [string, string][] = [];
   let from = '';
-  for (const prefix of ['log/', COMMIT_PREFIX, API_KEY_PREFIX, LOG_DEFINITION_PREFIX]) {
+  for (const prefix of [...LOG_ROOTS, COMMIT_PREFIX, API_KEY_PREFIX, LOG_DEFINITION_PREFIX].sort()) {
     ranges.push([from, prefix]);
     from = prefixRange(prefix, 1).lt;
   }
@@ -193,19 +195,26 @@ export async function checkOtherRows({ reads, report }: ServerRowsOptions, logs:
     for await (const { key } of reads.range({ gte, lt }))
       if (key !== STORE_KEY) report(fault('row', 'stray', { key, stored: 'a row of no known kind' }));
   }
-  const all = prefixRange('log/', 1);
+  const known = new Set(logs);
+  for (const root of LOG_ROOTS) await checkLogsUnder(root, reads, report, known);
+}
+
+/** Whether all rows below that root belong to logs that are known; of another one, the first row is told of. */
+async function checkLogsUnder(root: string, reads: Reads, report: Report, known: Set<string>): Promise<void> {
+  const all = prefixRange(root, 1);
   for (let at = all.gte; ; ) {
     const { value: row } = await reads.range({ gte: at, lt: all.lt }, 1).next();
     if (row === undefined) return;
-    const name = /^log\/([^/]*)\//.exec(row.key)?.[1];
+    const name = logOf(row.key);
     if (name === undefined) {
       report(fault('row', 'stray', { key: row.key, stored: 'a row of no known kind' }));
       at = after(row.key);
       continue;
     }
-    if (!logs.has(name))
+    if (!known.has(name))
       report(fault('row', 'stray', { log: name, key: row.key, stored: 'rows of a log that has no definition' }));
-    at = prefixRange(`log/${name}/`, 1).lt;
+    known.add(name);
+    at = prefixRange(`${root}${name}/`, 1).lt;
   }
 }
 

@@ -1,12 +1,22 @@
 /** Rows that nobody has written: whatever stands between the ranges that the other checks read. */
-import { fullTiles, parseTilePath, TILE_WIDTH } from '../../tree/tiles.ts';
-import { bundleKey, edgeKey, logPrefix, openKey, tileKey, withheldKey } from '../storage/keys.ts';
+import { fullTiles, TILE_WIDTH } from '../../tree/tiles.ts';
+import {
+  bundleKey,
+  edgeKey,
+  fullTileOf,
+  logPrefix,
+  openKey,
+  streamPrefix,
+  tileKey,
+  withheldKey,
+} from '../storage/keys.ts';
 import { prefixRange, type Row } from '../storage/store.ts';
 import { type Fault, fault, type Report } from './fault.ts';
 import { after, type Reads } from './reads.ts';
 
-/** What stands under a log's prefix besides its edge. */
-const CLASSES = ['event/', 'head/', 'id/', 'open/', 'tile/'];
+/** What stands under a log's prefixes besides its edge and its head that waits, in the order of the keys. */
+const CLASSES = ['head/', 'id/', 'open/', 'tile/'];
+const STREAM_CLASSES = ['entries/', 'event/'];
 
 export interface StraysOptions {
   readonly log: string;
@@ -19,20 +29,11 @@ export interface StraysOptions {
   readonly deleted: boolean;
 }
 
-/** Looks through a log's prefix outside of what `event/`, `head/` and `id/` hold. */
+/** Looks through a log's prefixes outside of what `event/`, `head/` and `id/` hold. */
 export async function checkStrays(options: StraysOptions): Promise<void> {
-  const { log, reads, report } = options;
-  const prefix = logPrefix(log);
-  let from = prefix;
-  for (const name of [...CLASSES, undefined]) {
-    const gte = name === undefined ? prefixRange(prefix, 1).lt : prefix + name;
-    for await (const { key } of reads.range({ gte: from, lt: gte })) {
-      // With a log, a head that waited for witnesses is deleted too.
-      if (key === edgeKey(log) || (key === withheldKey(log) && !options.deleted)) continue;
-      report(fault('row', 'stray', { log, key, stored: 'a row of no known kind' }));
-    }
-    if (name !== undefined) from = prefixRange(gte, 1).lt;
-  }
+  const { log, reads } = options;
+  await checkKinds(options, logPrefix(log), CLASSES);
+  await checkKinds(options, streamPrefix(log), STREAM_CLASSES);
   // What is left of a deleted log's body goes soon.
   if (options.deleted) return;
   await checkOpenRows(options);
@@ -40,16 +41,33 @@ export async function checkStrays(options: StraysOptions): Promise<void> {
   for (const [gte, lt] of gaps(options)) for await (const row of reads.range({ gte, lt }, 8)) onOther(row);
 }
 
+/** Tells of rows between those kinds. */
+async function checkKinds(
+  { log, reads, report, deleted }: StraysOptions,
+  prefix: string,
+  kinds: readonly string[],
+): Promise<void> {
+  let from = prefix;
+  for (const kind of [...kinds, undefined]) {
+    const gte = kind === undefined ? prefixRange(prefix, 1).lt : prefix + kind;
+    for await (const { key } of reads.range({ gte: from, lt: gte })) {
+      // With a log, a head that waited for witnesses is deleted too.
+      if (key === edgeKey(log) || (key === withheldKey(log) && !deleted)) continue;
+      report(fault('row', 'stray', { log, key, stored: 'a row of no known kind' }));
+    }
+    if (kind !== undefined) from = prefixRange(gte, 1).lt;
+  }
+}
+
 /** Tells of rows among tiles and bundles that do not belong there. */
 export function strayTile({ log, treeSize, report, growing }: StraysOptions): (row: Row) => void {
-  const prefix = logPrefix(log);
   return ({ key }) => {
-    const path = parseTilePath(key.slice(prefix.length));
-    const full = path !== undefined && path.tile.width === TILE_WIDTH;
-    const beyond = full && path.tile.index >= fullTiles(path.tile.level, treeSize);
+    const full = fullTileOf(log, key);
+    const beyond = full !== undefined && full.index >= fullTiles(full.level, treeSize);
     if (growing && beyond) return;
     const stored = beyond ? `beyond the tree size ${treeSize}` : 'a path of no full tile';
-    report(fault(path?.kind === 'bundle' ? 'entry bundle' : 'tile', 'stray', { log, key, stored }));
+    const kind = key.startsWith(streamPrefix(log)) ? 'entry bundle' : 'tile';
+    report(fault(kind, 'stray', { log, key, stored }));
   };
 }
 
@@ -67,23 +85,31 @@ async function checkOpenRows({ log, treeSize, reads, report, growing }: StraysOp
   }
 }
 
-/**
- * The ranges under `tile/` between the runs of full tiles that the walk reads: a run is up to a thousand tiles of one level, whose
- * keys follow each other bytewise.
- */
-function gaps({ log, treeSize }: StraysOptions): [gte: string, lt: string][] {
-  const runs: [first: string, last: string][] = [];
-  const add = (count: number, keyAt: (index: number) => string): void => {
-    for (let first = 0; first < count; first += 1000)
-      runs.push([keyAt(first), keyAt(Math.min(first + 1000, count) - 1)]);
-  };
-  add(Math.floor(treeSize / TILE_WIDTH), (index) => bundleKey(log, index));
+/** Range of keys, the first included, the last not. */
+type Gap = readonly [gte: string, lt: string];
+/** Keys of neighbours, first and last. */
+type Run = readonly [first: string, last: string];
+
+/** The ranges between the full tiles and bundles that the walk reads. */
+function gaps({ log, treeSize }: StraysOptions): Gap[] {
+  const bundles = runsOf(Math.floor(treeSize / TILE_WIDTH), (index) => bundleKey(log, index));
+  const tiles: Run[] = [];
   for (let level = 0; fullTiles(level, treeSize) > 0; level++)
-    add(fullTiles(level, treeSize), (index) => tileKey(log, { level, index }));
+    tiles.push(...runsOf(fullTiles(level, treeSize), (index) => tileKey(log, { level, index })));
+  return [...between(`${logPrefix(log)}tile/`, tiles), ...between(`${streamPrefix(log)}entries/`, bundles)];
+}
+
+/** Runs of up to a thousand tiles of one level, whose keys follow each other bytewise. */
+function runsOf(count: number, keyAt: (index: number) => string): Run[] {
+  const runs: Run[] = [];
+  for (let first = 0; first < count; first += 1000) runs.push([keyAt(first), keyAt(Math.min(first + 1000, count) - 1)]);
+  return runs;
+}
+
+function between(prefix: string, runs: Run[]): Gap[] {
   runs.sort(([a], [b]) => (a < b ? -1 : 1));
-  const prefix = `${logPrefix(log)}tile/`;
   let from = prefix;
-  const found: [string, string][] = [];
+  const found: Gap[] = [];
   for (const [first, last] of runs) {
     found.push([from, first]);
     from = after(last);

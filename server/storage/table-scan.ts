@@ -14,6 +14,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { equalBytes } from '../../tree/bytes.ts';
+import { areHashed } from './keys.ts';
 import { littleU16, maskedCrc } from './log-format.ts';
 import { Reader, readManifest, type TableFile, userKey } from './manifest.ts';
 import { unsnappy } from './snappy.ts';
@@ -47,7 +48,7 @@ function turn(): Promise<void> {
 export async function checkTables(path: string, scope: TableScope = 'unhashed', pause = turn): Promise<void> {
   // Without a MANIFEST that can be read LevelDB opens nothing.
   for (const table of readManifest(path)?.tables ?? []) {
-    if (scope === 'unhashed' && isHashed(table.smallest, table.largest)) continue;
+    if (scope === 'unhashed' && areHashed(table.smallest, table.largest)) continue;
     await pause();
     const fault = faultOf(path, table, scope);
     if (fault !== undefined) throw fault;
@@ -85,12 +86,6 @@ function faultOf(path: string, table: TableFile, scope: TableScope): StorageErro
   }
 }
 
-/** Whether all keys from one to the other are leaves, events or tiles of one log: rows that a hash vouches for. */
-function isHashed(from: string, to: string): boolean {
-  const prefix = /^log\/[^/]+\/(?:event|open|tile)\//.exec(to)?.[0];
-  return prefix !== undefined && from.startsWith(prefix);
-}
-
 function checkTable(file: string, { size, smallest }: TableFile, scope: TableScope): void {
   const fd = openSync(file, 'r');
   try {
@@ -110,7 +105,7 @@ function checkTable(file: string, { size, smallest }: TableFile, scope: TableSco
       const block = handle(new Reader(value));
       const to = userKey(key);
       if (block.offset !== end) throw new RangeError(`its index misses the block at byte ${end}`);
-      if (scope === 'all' || !isHashed(from, to)) readBlock(fd, block);
+      if (scope === 'all' || !areHashed(from, to)) readBlock(fd, block);
       end = block.offset + block.size + TRAILER;
       from = to;
     }

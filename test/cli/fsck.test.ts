@@ -158,10 +158,10 @@ describe('a data directory', () => {
     const lines = stdout.trimEnd().split('\n');
     expect(lines).toEqual([
       expect.stringMatching(
-        /^log main: event 77 \(log\/main\/event\/0000000000000077\) (differs|is malformed): stored /,
+        /^log main: event 77 \(stream\/main\/event\/0000000000000077\) (differs|is malformed): stored /,
       ),
       expect.stringMatching(
-        /^log raw: entry bundle 0 \(log\/raw\/tile\/entries\/000\) differs: stored leaf hash [0-9a-f]{64}, derived [0-9a-f]{64}$/,
+        /^log raw: entry bundle 0 \(stream\/raw\/entries\/000\) differs: stored leaf hash [0-9a-f]{64}, derived [0-9a-f]{64}$/,
       ),
       `2 differences in ${path}`,
     ]);

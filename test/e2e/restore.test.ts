@@ -88,9 +88,9 @@ describe('a server that cannot vouch for its history refuses to start', () => {
       rmSync(join(dataDir, part), { recursive: true, force: true });
       renameSync(`${dataDir}-aside`, join(dataDir, part));
     }
-    writeFileSync(join(dataDir, 'format'), '3\n');
+    writeFileSync(join(dataDir, 'format'), '4\n');
     expect(await refusal(dataDir)).toMatchObject({ code: 78, stderr: expect.stringContaining('newer version') });
-    writeFileSync(join(dataDir, 'format'), '2\n');
+    writeFileSync(join(dataDir, 'format'), '3\n');
     expect((await refusal(dataDir)).code).toBe(0);
 
     const foreign = `${dataDir}-foreign`;

@@ -115,7 +115,7 @@ describe('a first start', () => {
   test('makes format, db, guard and keys, private; main and _system; an admin key told once', async () => {
     const { first, server, adopted } = await start();
     expect(readdirSync(path).sort()).toEqual(['db', 'format', 'guard', 'keys', 'run']);
-    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('2\n');
+    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('3\n');
     expect([path, join(path, 'db'), join(path, 'keys')].map(mode)).toEqual(['700', '700', '700']);
     expect([join(path, 'keys/master'), join(path, 'guard'), join(path, 'format')].map(mode)).toEqual([
       '600',
@@ -300,7 +300,7 @@ describe('a first start that was interrupted', () => {
     rmSync(join(path, 'format'));
     writeFileSync(join(path, 'format.tmp-0123'), '');
     expect(await grow(2)).toBe(2);
-    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('2\n');
+    expect(readFileSync(join(path, 'format'), 'utf8')).toBe('3\n');
   });
 
   test('by a format that cannot be written, which is told as an exit code', async () => {
@@ -386,10 +386,12 @@ describe('refused', () => {
 
   test('a newer format, an older one, and what is no format', async () => {
     await grow(0);
-    writeFileSync(join(path, 'format'), '3\n');
-    expect(await refusal()).toMatch(/format 3.*newer version/);
-    writeFileSync(join(path, 'format'), '1\n');
-    expect(await refusal()).toMatch(/format 1.*before the first release/);
+    writeFileSync(join(path, 'format'), '4\n');
+    expect(await refusal()).toMatch(/format 4.*newer version/);
+    for (const older of ['1', '2']) {
+      writeFileSync(join(path, 'format'), `${older}\n`);
+      expect(await refusal()).toMatch(new RegExp(`format ${older}.*before the first release`));
+    }
     writeFileSync(join(path, 'format'), 'x');
     expect(await refusal()).toMatch(/format/);
   });

@@ -211,8 +211,8 @@ describe('what is stored is not what was promised: nothing is signed', () => {
   const stored: [string, string, number][] = [
     ['an open leaf', 'log/main/open/0000000000000512', 90],
     ['the framing of open leaves', 'log/main/open/0000000000000512', 43],
-    ['a leaf in an entry bundle', 'log/main/tile/entries/001', 1000],
-    ['the framing of an entry bundle', 'log/main/tile/entries/001', 0],
+    ['a leaf in an entry bundle', 'stream/main/entries/001', 1000],
+    ['the framing of an entry bundle', 'stream/main/entries/001', 0],
     ['a hash in a tile', 'log/main/tile/0/001', 255 * 32],
     ['the first hash of the tile that the last head ended in', 'log/main/tile/0/000', 0],
   ];
@@ -231,7 +231,7 @@ describe('what is stored is not what was promised: nothing is signed', () => {
     expect(await headKeys(run)).toEqual(heads);
   });
 
-  test.each(['log/main/tile/entries/001', 'log/main/tile/0/001', 'log/main/open/0000000000000512'])(
+  test.each(['stream/main/entries/001', 'log/main/tile/0/001', 'log/main/open/0000000000000512'])(
     '%s is missing',
     async (key) => {
       const run = await firstStart();

@@ -195,7 +195,7 @@ describe('against the guard', () => {
     expect((await restart(tail())).adopted).toBe(true);
     for (const [key, at] of [
       [`log/main/open/${fixed(256)}`, 44 * 43 + 5],
-      ['log/main/tile/entries/000', 9000],
+      ['stream/main/entries/000', 9000],
       ['log/main/tile/0/000', 8000],
       ['log/main/~edge', 20],
       ['log/main/~edge', 8],
@@ -269,12 +269,7 @@ describe('damage', () => {
     ['an open leaf', `log/main/open/${fixed(512)}`, 12, /log main/],
     ['the framing of open leaves', `log/main/open/${fixed(512)}`, 43, /log.main/],
     ['the last of the open leaves', `log/main/open/${fixed(512)}`, 87 * 43 + 30, /log main/],
-    [
-      'a leaf in a bundle since the last head',
-      'log/main/tile/entries/001',
-      5000,
-      /log main.*(bundle|tile|leaf|leaves)/,
-    ],
+    ['a leaf in a bundle since the last head', 'stream/main/entries/001', 5000, /log main.*(bundle|tile|leaf|leaves)/],
     ['a tile under the right edge', 'log/main/tile/0/000', 300, /log main/],
     ['a tile since the last head', 'log/main/tile/0/001', 300, /log main/],
     ['the newest head', `log/main/head/${fixed(300)}`, 40, new RegExp(`log main.*head/${fixed(300)}`)],
@@ -316,7 +311,7 @@ describe('damage', () => {
   test.each([
     'log/main/~edge',
     `log/main/open/${fixed(512)}`,
-    'log/main/tile/entries/001',
+    'stream/main/entries/001',
     'log/main/tile/0/000',
     'log/main/tile/0/001',
     `log/main/head/${fixed(300)}`,

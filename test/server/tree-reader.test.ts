@@ -138,7 +138,7 @@ describe('what was altered on disk is never handed out', () => {
   test('a bundle, whatever byte of it', async () => {
     const { main } = run;
     for (let at = 0; at < 11_008; at += 397) {
-      const { reader, damage } = altered(flip('log/main/tile/entries/002', at));
+      const { reader, damage } = altered(flip('stream/main/entries/002', at));
       expect(await codeOf(reader.bundle(main, main.state, 2, 256))).toBe('damaged');
       expect(await codeOf(reader.bundle(main, main.state, 2, 3))).toBe('damaged');
       expect(await codeOf(reader.leaves(main, main.state, 500, 600))).toBe('damaged');
@@ -147,7 +147,7 @@ describe('what was altered on disk is never handed out', () => {
     }
   });
 
-  test.each(['log/main/tile/0/002', 'log/main/tile/entries/002'])('%s missing, shorter or longer', async (key) => {
+  test.each(['log/main/tile/0/002', 'stream/main/entries/002'])('%s missing, shorter or longer', async (key) => {
     const { main } = run;
     for (const edit of [
       (rows: Map<string, Uint8Array>) => void rows.delete(key),
@@ -164,7 +164,7 @@ describe('what was altered on disk is never handed out', () => {
     const { main } = run;
     for (const [a, b] of [
       ['log/main/tile/0/000', 'log/main/tile/0/001'],
-      ['log/main/tile/entries/000', 'log/main/tile/entries/001'],
+      ['stream/main/entries/000', 'stream/main/entries/001'],
     ] as const) {
       const { reader } = altered((rows) => {
         const first = rows.get(a) as Uint8Array;
@@ -181,7 +181,7 @@ describe('what was altered on disk is never handed out', () => {
     await append(other, other.main, SIZE, 'other');
     const { main } = run;
     const { reader } = altered((rows) => {
-      for (const key of ['log/main/tile/0/001', 'log/main/tile/entries/001']) {
+      for (const key of ['log/main/tile/0/001', 'stream/main/entries/001']) {
         rows.set(key, new Map(other.world.rows.rows()).get(key) as Uint8Array);
       }
     });
@@ -190,7 +190,7 @@ describe('what was altered on disk is never handed out', () => {
   });
 
   test('an entry: its event, header, salt or state changed, its row missing or that of another', async () => {
-    const key = (n: number): string => `log/main/event/${String(n).padStart(16, '0')}`;
+    const key = (n: number): string => `stream/main/event/${String(n).padStart(16, '0')}`;
     const edits: ((rows: Map<string, Uint8Array>) => void)[] = [
       ...[0, 1, 32, 33, 34, 35, 60, 74, 93].map((at) => flip(key(700), at)),
       (rows) => void rows.delete(key(700)),

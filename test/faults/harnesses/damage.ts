@@ -35,7 +35,11 @@ const LOG_FILES_NOT_READ: readonly Bug[] = [
 
 /** Believes every table of the by-hash index, and every row. */
 const INDEX_NOT_VERIFIED: readonly Bug[] = [
-  { file: 'server/storage/derived-level.js', text: "await checkTables(path, 'unhashed', () => wait(LOOK_PAUSE));", replacement: '' },
+  {
+    file: 'server/storage/derived-level.js',
+    text: "await checkTables(path, 'unhashed', () => wait(LOOK_PAUSE));",
+    replacement: '',
+  },
   {
     file: 'server/by-hash/runs.js',
     text: 'readU32(value, length) !== crc32(content, crc32(key))',

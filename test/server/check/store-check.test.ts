@@ -216,8 +216,8 @@ const CASES: Case[] = [
   ['a missing bundle', drop(bundleKey('main', 1)), [['main', 'entry bundle', 'missing', null, bundleKey('main', 1)]]],
   [
     'a partial bundle',
-    add('log/main/tile/entries/001.p/5'),
-    [['main', 'entry bundle', 'stray', null, 'log/main/tile/entries/001.p/5']],
+    add('stream/main/entries/001.p/5'),
+    [['main', 'entry bundle', 'stray', null, 'stream/main/entries/001.p/5']],
   ],
   [
     'a bundle beyond the size',
@@ -317,7 +317,7 @@ const CASES: Case[] = [
     add(`${eventKey('main', 7)}~`),
     [['main', 'event', 'stray', null, `${eventKey('main', 7)}~`]],
   ],
-  ['an event before the first', add('log/main/event/!'), [['main', 'event', 'stray', null, 'log/main/event/!']]],
+  ['an event before the first', add('stream/main/event/!'), [['main', 'event', 'stray', null, 'stream/main/event/!']]],
   [
     'two events that changed places',
     swap(eventKey('main', 3), eventKey('main', 300)),
@@ -387,6 +387,15 @@ const CASES: Case[] = [
   ['a row of no kind in a log', add('log/main/colour'), [['main', 'row', 'stray', null, 'log/main/colour']]],
   ['a row after all others of a log', add('log/main/zzz'), [['main', 'row', 'stray', null, 'log/main/zzz']]],
   ['rows of a log that is not defined', add('log/other/~edge'), [['other', 'row', 'stray', null, 'log/other/~edge']]],
+  ['events of one', add(eventKey('other', 0)), [['other', 'row', 'stray', null, eventKey('other', 0)]]],
+  ['a row of no kind beside bundles', add('stream/main/x'), [['main', 'row', 'stray', null, 'stream/main/x']]],
+  ['a row behind all logs', add('stream/x'), [[null, 'row', 'stray', null, 'stream/x']]],
+  [
+    'a bundle among the tiles',
+    add('log/main/tile/entries/000'),
+    [['main', 'tile', 'stray', null, 'log/main/tile/entries/000']],
+  ],
+  ['a tile among the bundles', add('stream/main/0/000'), [['main', 'row', 'stray', null, 'stream/main/0/000']]],
   ['a row of no kind in the store', add('server/colour'), [[null, 'row', 'stray', null, 'server/colour']]],
   ['a row before all others', add('a'), [[null, 'row', 'stray', null, 'a']]],
   ['the row that names the store', drop(STORE_KEY), [[null, 'store', 'missing', null, STORE_KEY]]],
@@ -599,7 +608,7 @@ test('whatever byte of what can be derived is changed: it is found, and never mo
   const random = seededRandom(20261124);
   // All but what nothing else says: the receivedAt of raw logs, and what JSON rows hold besides.
   const keys = [...copy().keys()].filter((key) =>
-    /^log\/(?:main|_system)\/(?:edge|event|id|open|tile)|^log\/raw\/(?:open|tile)|^server\/commit\//.test(key),
+    /^log\/(?:main|_system)\/(?:edge|id|open|tile)|^log\/raw\/(?:open|tile)|^stream\/|^server\/commit\//.test(key),
   );
   for (let i = 0; i < 120; i++) {
     const key = keys[Math.floor(random() * keys.length)] as string;

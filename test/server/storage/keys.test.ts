@@ -45,9 +45,9 @@ test('every key is spelt as it will be for ever', () => {
     'server/key/0123456789abcdef',
     'log/main/~edge',
     'log/main/tile/0/x001/x234/067',
-    'log/main/tile/entries/x001/x234/067',
+    'stream/main/entries/x001/x234/067',
     'log/_system/open/0000000000000000',
-    'log/main/event/0000000000000255',
+    'stream/main/event/0000000000000255',
     'log/main/id/AbC-_9',
     'log/main/head/',
     'log/main/head/0000000000000005',
@@ -85,17 +85,13 @@ describe('what integration writes', () => {
   test('261 entries, then 10, then 300: exactly these keys', () => {
     const leaves = numberedLeaves(571);
     const first = integrate('x', emptyState(0), frame(leaves.slice(0, 261)), 1);
-    expect(names(first.writes)).toEqual([
-      'put log/x/tile/0/000',
-      'put log/x/tile/entries/000',
-      ...open('put', 256, 257),
-    ]);
+    expect(names(first.writes)).toEqual(['put log/x/tile/0/000', 'put stream/x/entries/000', ...open('put', 256, 257)]);
     const second = integrate('x', first.state, frame(leaves.slice(261, 271)), 2);
     expect(names(second.writes)).toEqual(open('put', 261, 262));
     const third = integrate('x', second.state, frame(leaves.slice(271, 571)), 3);
     expect(names(third.writes)).toEqual([
       'put log/x/tile/0/001',
-      'put log/x/tile/entries/001',
+      'put stream/x/entries/001',
       ...open('del', 256, 257),
       ...open('del', 261, 262),
       ...open('put', 512, 513),
@@ -113,7 +109,7 @@ describe('what integration writes', () => {
     expect(written).toEqual([
       ...open('put', 0, 255),
       'put log/x/tile/0/000',
-      'put log/x/tile/entries/000',
+      'put stream/x/entries/000',
       ...open('del', 0, 255),
       ...open('put', 256, 261),
     ]);

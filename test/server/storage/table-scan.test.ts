@@ -32,7 +32,7 @@ beforeAll(async () => {
     for (const [key, value] of rows) counted.set(key, value);
     await store.commit([
       ...rows.map(([key, value]) => ({ key, value: utf8(value) })),
-      { key: `log/main/event/${digits}`, value: utf8(noise.repeat(3)) },
+      { key: `stream/main/event/${digits}`, value: utf8(noise.repeat(3)) },
     ]);
   }
   await store.close();
