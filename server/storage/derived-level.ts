@@ -8,15 +8,13 @@ import { mkdir, rm } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Level } from 'level';
 import type { DerivedRow, DerivedStore } from './derived.ts';
-import { isLevelFile } from './level.ts';
+import { isLevelFile, OPEN_FILES } from './level.ts';
 import { StorageError } from './store.ts';
 import { checkTables } from './table-scan.ts';
 import { checkLogFiles, checkTextLog } from './wal-scan.ts';
 
 /** Bytes of the write buffer: LevelDB's own size. Larger ones take memory and save nothing where rows are large and few. */
 const WRITE_BUFFER = 4 * 1024 * 1024;
-/** Tables that stay open, as few as LevelDB allows: they are mapped, and count as memory of the process where they were read. */
-const OPEN_FILES = 74;
 /**
  * Before each table that is looked at, in milliseconds, about as long as a look takes: requests are answered by then, and of a log of
  * 10 M entries the first one waited for a tenth of the start.
