@@ -9,6 +9,14 @@ import { writeU16 } from '../tree/bytes.ts';
 export interface FramedLeaves {
   readonly bytes: Uint8Array;
   readonly count: number;
+  /** Hashes of some of them that are known, in the order of the leaves. */
+  readonly hashed?: readonly HashedLeaves[];
+}
+
+/** Hashes of neighbours, side by side; `first` counts from the first leaf of the list. */
+export interface HashedLeaves {
+  readonly first: number;
+  readonly hashes: Uint8Array;
 }
 
 /** A growing list of them. */
@@ -16,9 +24,14 @@ export class Frames implements FramedLeaves {
   #room = new Uint8Array(0);
   #length = 0;
   #count = 0;
+  readonly #hashed: HashedLeaves[] = [];
 
   get count(): number {
     return this.#count;
+  }
+
+  get hashed(): readonly HashedLeaves[] {
+    return this.#hashed;
   }
 
   /** A view, good until something is appended. */
@@ -38,7 +51,8 @@ export class Frames implements FramedLeaves {
   }
 
   /** Appends leaves that are framed already. */
-  appendFramed({ bytes, count }: FramedLeaves): void {
+  appendFramed({ bytes, count, hashed = [] }: FramedLeaves): void {
+    for (const { first, hashes } of hashed) this.#hashed.push({ first: this.#count + first, hashes });
     this.#grow(bytes.length);
     this.#room.set(bytes, this.#length);
     this.#length += bytes.length;

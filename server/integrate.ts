@@ -28,7 +28,7 @@ const EMPTY = new Uint8Array(0);
 export function integrate(log: string, before: LogState, leaves: FramedLeaves, lastReceivedAt: number): Integrated {
   if (leaves.count === 0) return { state: before, writes: [], leafHashes: EMPTY };
   const bounds = bundleBounds(leaves.bytes, leaves.count);
-  const hashes = leafHashes(leaves.bytes, bounds);
+  const hashes = hashesOf(leaves, bounds);
   const writes: Write[] = [];
   const frontier = before.frontier.slice();
   const partials = before.partials.slice();
@@ -58,6 +58,22 @@ export function integrate(log: string, before: LogState, leaves: FramedLeaves, l
     writes,
     leafHashes: hashes,
   };
+}
+
+/** Hashes of the leaves: those that are known, and for the others what stands at these bounds. */
+function hashesOf({ bytes, count, hashed = [] }: FramedLeaves, bounds: Uint32Array): Uint8Array {
+  const all = new Uint8Array(count * HASH_SIZE);
+  let at = 0;
+  const hashUpTo = (end: number): void => {
+    if (at < end) all.set(leafHashes(bytes, bounds.subarray(2 * at, 2 * end)), at * HASH_SIZE);
+  };
+  for (const { first, hashes } of hashed) {
+    hashUpTo(first);
+    all.set(hashes, first * HASH_SIZE);
+    at = first + hashes.length / HASH_SIZE;
+  }
+  hashUpTo(count);
+  return all;
 }
 
 /** Writes the tiles of a level that are full, from tile `index` on, of which `bytes` are the hashes; returns the rest. */

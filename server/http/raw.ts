@@ -5,6 +5,7 @@
 import { EVENT_LEAF_SIZE, isReservedRawLeaf } from '../../proofs/leaf.ts';
 import { bundleBounds, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
 import { readU16 } from '../../tree/bytes.ts';
+import { leafHashes } from '../../tree/hash.ts';
 import type { RawAppended } from '../append-raw.ts';
 import { ServerError } from '../errors.ts';
 import type { FramedLeaves } from '../frames.ts';
@@ -46,7 +47,11 @@ export async function addBatch(call: LogCall): Promise<Reply> {
     if (end - begin === EVENT_LEAF_SIZE && isReservedRawLeaf(body.subarray(begin, end)))
       throw reserved(count > 1 ? { position: i } : {});
   }
-  return new Promise((resolve, reject) => append(call, { bytes: body, count }, once, resolve, reject));
+  // Who would be refused anyway need not be hashed.
+  call.server.sequencer.checkRoom();
+  // Here and not in the commit, which is when the disk waits for this thread.
+  const hashed = [{ first: 0, hashes: leafHashes(body, bounds) }];
+  return new Promise((resolve, reject) => append(call, { bytes: body, count, hashed }, once, resolve, reject));
 }
 
 function reserved(details: { readonly position?: number }): ServerError {

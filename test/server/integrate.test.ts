@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { frame } from '../../server/frames.ts';
+import { type FramedLeaves, Frames, frame } from '../../server/frames.ts';
 import { integrate } from '../../server/integrate.ts';
 import { emptyState } from '../../server/log.ts';
 import { type LogState, openLeaves } from '../../server/log-state.ts';
 import type { Write } from '../../server/storage/store.ts';
+import { bundleBounds } from '../../tree/bundles.ts';
+import { leafHashes as hashedLeaves } from '../../tree/hash.ts';
 import { fullTiles, partialWidth, tilePath } from '../../tree/tiles.ts';
 import { numberedLeaves, ReferenceTree } from '../support/reference-tree.ts';
 
@@ -55,8 +57,8 @@ function expectedRows(
   }
   const full = Math.floor(treeSize / 256);
   for (let index = 0; index < full; index++) {
-    const path = tilePath({ level: 0, index, width: 256 }).replace('tile/0', 'tile/entries');
-    rows.set(`log/x/${path}`, referenceBundle(all, 256 * index, 256 * (index + 1)));
+    const path = tilePath({ level: 0, index, width: 256 }).replace('tile/0', 'entries');
+    rows.set(`stream/x/${path}`, referenceBundle(all, 256 * index, 256 * (index + 1)));
   }
   let first = 256 * full;
   for (const end of ends.filter((end) => end > first)) {
@@ -136,6 +138,31 @@ describe('compared with the reference', () => {
       { numRuns: 60 },
     );
   });
+});
+
+test('leaves whose hashes are known need not be hashed again, wherever they stand', () => {
+  const known = (from: number, to: number): FramedLeaves => {
+    const { bytes, count } = frame(leaves.slice(from, to));
+    return { bytes, count, hashed: [{ first: 0, hashes: hashedLeaves(bytes, bundleBounds(bytes, count)) }] };
+  };
+  const one = (at: number) => (frames: Frames) => frames.append(leaves[at] as Uint8Array);
+  const batch = (from: number, to: number) => (frames: Frames) => frames.appendFramed(known(from, to));
+  for (const parts of [
+    [batch(0, 300)],
+    [batch(0, 100), batch(100, 300)],
+    [one(0), batch(1, 299), one(299)],
+    [batch(0, 2), one(2), one(3), batch(4, 300)],
+  ]) {
+    const frames = new Frames();
+    for (const part of parts) part(frames);
+    const done = integrate('x', emptyState(0), frames, 1);
+    expectState(done.state, tree, leaves, 300);
+    expect(hashesOf(done)).toEqual(Array.from({ length: 300 }, (_, i) => hex(tree.hash(i, i + 1))));
+  }
+  // They are taken as they are: whoever gives them answers for them.
+  const { bytes } = frame(leaves.slice(0, 1));
+  const wrong = { bytes, count: 1, hashed: [{ first: 0, hashes: new Uint8Array(32) }] };
+  expect(hashesOf(integrate('x', emptyState(0), wrong, 1))).toEqual(['00'.repeat(32)]);
 });
 
 test('70,000 entries: the root of SPECS §14.3, tiles of three levels', () => {

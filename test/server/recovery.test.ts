@@ -4,7 +4,7 @@ import { frame } from '../../server/frames.ts';
 import type { Promised } from '../../server/guard.ts';
 import { openLogServer } from '../../server/start.ts';
 import { commitRecordHash, encodeCommitRecord, parseCommitRecord } from '../../server/storage/commit-record.ts';
-import { headKey } from '../../server/storage/keys.ts';
+import { headKey, logOf } from '../../server/storage/keys.ts';
 import { encodeEdge, encodeHeadRow, parseEdge } from '../../server/storage/rows.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -389,13 +389,13 @@ describe('damage', () => {
     const run = await firstStart();
     await append(run, run.main, 5);
     await run.server.publisher.publishDue();
-    const older = run.world.rows.rows().filter(([key]) => key.startsWith('log/main/'));
+    const older = run.world.rows.rows().filter(([key]) => logOf(key) === 'main');
     await append(run, run.main, 5);
     await run.server.recordSystemEvent({ action: 'x.y' });
     const message = await refusal(
       run.world,
       edited(run.world, (stored) => {
-        for (const key of stored.keys()) if (key.startsWith('log/main/')) stored.delete(key);
+        for (const key of stored.keys()) if (logOf(key) === 'main') stored.delete(key);
         for (const [key, value] of older) stored.set(key, value);
       }),
     );
@@ -403,10 +403,10 @@ describe('damage', () => {
     // Where the last commit changed that very log, it is named.
     const named = await firstStart();
     await append(named, named.main, 5);
-    const before = named.world.rows.rows().filter(([key]) => key.startsWith('log/main/'));
+    const before = named.world.rows.rows().filter(([key]) => logOf(key) === 'main');
     await append(named, named.main, 5);
     const changed = edited(named.world, (stored) => {
-      for (const key of stored.keys()) if (key.startsWith('log/main/')) stored.delete(key);
+      for (const key of stored.keys()) if (logOf(key) === 'main') stored.delete(key);
       for (const [key, value] of before) stored.set(key, value);
     });
     expect(await refusal(named.world, changed)).toMatch(/log main has 5 entries.*10/);

@@ -3,6 +3,7 @@
  * guard): after a torn append it goes on and acknowledges what recovery drops; a batch whose sync failed may be there after the
  * next start; what was not synced is lost by a power cut; a disk may lie. Which of it happens is decided by whoever calls.
  */
+import { edgeKey, logOf } from '../../server/storage/keys.ts';
 import type { Write } from '../../server/storage/store.ts';
 
 /** What goes wrong with a batch. */
@@ -38,6 +39,9 @@ export interface Damage {
   /** Size that the batch left the log of this row with, where it was altered on its way. */
   readonly treeSize: number | undefined;
 }
+
+/** Rows that the publisher reads back. */
+const READ_BACK = /^log\/[^/]+\/(?:open|tile)\/|^stream\/[^/]+\/entries\//;
 
 /** Batches that one torn record takes with it at most. */
 const TORN_TAKES = 6;
@@ -164,12 +168,12 @@ export class Disk {
 
   /** Of a batch, the last leaf of a run or a bundle, or a tile: what the publisher reads back before it signs. */
   #alter(writes: readonly Write[], random: () => number): readonly Write[] {
-    const rows = writes.filter(({ key, value }) => value !== undefined && /^log\/[^/]+\/(?:open|tile)\//.test(key));
+    const rows = writes.filter(({ key, value }) => value !== undefined && READ_BACK.test(key));
     const row = rows[Math.floor(random() * rows.length)];
     if (row?.value === undefined) return writes;
     const { key, value: was } = row;
     const now = flipped(was, was.length - 1, random);
-    const edge = writes.find((write) => write.key === `log/${key.split('/')[1]}/~edge`)?.value as Uint8Array;
+    const edge = writes.find((write) => write.key === edgeKey(logOf(key) as string))?.value as Uint8Array;
     this.damages.push({ key, was, now, treeSize: Number(new DataView(edge.buffer, edge.byteOffset).getBigUint64(1)) });
     return writes.map((write) => (write === row ? { key, value: now } : write));
   }

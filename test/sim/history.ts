@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Log } from '../../server/log.ts';
+import { logOf } from '../../server/storage/keys.ts';
 import { seededRandom } from '../support/random.ts';
 import { auditLog, auditNames } from './audit.ts';
 import { Clients } from './clients.ts';
@@ -230,7 +231,7 @@ class History {
     const { disk } = this.#host;
     for (const damage of disk.damages) {
       const { key, treeSize: size } = damage;
-      if (size === undefined || !key.startsWith(`log/${view.name}/`) || !disk.holds(damage)) continue;
+      if (size === undefined || logOf(key) !== view.name || !disk.holds(damage)) continue;
       if (before < size && size <= treeSize)
         this.#oracle.violate(`log ${view.name}: a head of size ${treeSize} was signed, and ${key} is altered`);
     }
