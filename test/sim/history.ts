@@ -71,6 +71,8 @@ class History {
   readonly #others: OtherDatabaseOptions;
   /** The most that wall clock may be ahead of the monotonic one, for all that a server may believe. */
   #believed = 0;
+  /** Whether the last start met a wall clock that it could not believe: of a later one it believes what a start would. */
+  #unproven = false;
   /** Whether the history has to end here: something was violated. */
   get #over(): boolean {
     return this.#oracle.violations.length > 0;
@@ -171,9 +173,13 @@ class History {
 
   /** The latest time that an entry may have: what follows the wall clock where that went no further than a server may believe. */
   #followClock(limit: number): void {
-    const offset = this.#scheduler.wallMicros() - this.#scheduler.monotonicMicros();
-    const ahead = offset - this.#believed;
-    if (ahead > 0 && ahead <= limit) this.#believed = offset;
+    const ahead = this.#ahead();
+    if (ahead > 0 && ahead <= limit) this.#believed += ahead;
+  }
+
+  /** How far the wall clock is ahead of that. */
+  #ahead(): number {
+    return this.#scheduler.wallMicros() - this.#scheduler.monotonicMicros() - this.#believed;
   }
 
   async #setClock(): Promise<void> {
@@ -205,7 +211,8 @@ class History {
   /** One task runs, and whatever that shows is looked at. Says whether there was one. */
   async #step(): Promise<boolean> {
     const ran = await this.#scheduler.step();
-    this.#followClock(FOLLOWED);
+    // Until it ends: when it has asked for the time, and is proven, only it knows.
+    this.#followClock(this.#unproven ? ABSENCE : FOLLOWED);
     this.#look(this.#process);
     if (this.#zombie !== undefined) this.#look(this.#zombie);
     return ran;
@@ -348,6 +355,7 @@ class History {
   async #bootProcess(process: Running, taken?: () => void): Promise<unknown> {
     // A server that was off for long follows the wall clock, but not for ever.
     this.#followClock(ABSENCE);
+    this.#unproven = this.#ahead() > ABSENCE;
     const { faultsBefore } = process;
     let failure: unknown;
     const started = this.#host.boot(process, taken).catch((error) => {
