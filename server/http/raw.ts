@@ -6,6 +6,7 @@ import { EVENT_LEAF_SIZE, isReservedRawLeaf } from '../../proofs/leaf.ts';
 import { bundleBounds, MAX_LEAF_SIZE } from '../../tree/bundles.ts';
 import { readU16 } from '../../tree/bytes.ts';
 import { leafHashes } from '../../tree/hash.ts';
+import type { ApiKey } from '../access.ts';
 import type { RawAppended } from '../append-raw.ts';
 import { ServerError } from '../errors.ts';
 import type { FramedLeaves } from '../frames.ts';
@@ -19,7 +20,8 @@ export function add(call: LogCall): Promise<Reply> {
   const once = idempotencyKey(call.req);
   return new Promise((resolve, reject) => {
     const take = (leaf: Uint8Array): void => {
-      if (isReservedRawLeaf(leaf)) reject(reserved({}));
+      const refusal = isReservedRawLeaf(leaf) ? reserved({}) : tooMany(call, 1);
+      if (refusal !== undefined) reject(refusal);
       else append(call, leaf, once, resolve, reject);
     };
     receiveBody(call, MAX_LEAF_SIZE, take, reject);
@@ -47,7 +49,9 @@ export async function addBatch(call: LogCall): Promise<Reply> {
     if (end - begin === EVENT_LEAF_SIZE && isReservedRawLeaf(body.subarray(begin, end)))
       throw reserved(count > 1 ? { position: i } : {});
   }
-  // Who would be refused anyway need not be hashed.
+  // What is refused need not be hashed.
+  const refusal = tooMany(call, count);
+  if (refusal !== undefined) throw refusal;
   call.server.sequencer.checkRoom();
   // Here and not in the commit, which is when the disk waits for this thread.
   const hashed = [{ first: 0, hashes: leafHashes(body, bounds) }];
@@ -62,21 +66,19 @@ function reserved(details: { readonly position?: number }): ServerError {
   );
 }
 
+/** Why its key may not append so many entries now, if it may not. The route needs the scope, so there is a key. */
+function tooMany({ key, rates }: LogCall, entries: number): ServerError | undefined {
+  return rates?.entries(key as ApiKey, entries);
+}
+
 function append(
-  { log, server, key, metrics, rates }: LogCall,
+  { log, server, key, metrics }: LogCall,
   leaves: Uint8Array | FramedLeaves,
   once: string | undefined,
   resolve: (reply: Reply) => void,
   reject: (error: unknown) => void,
 ): void {
-  // The route needs the scope, so there is a key.
-  const sender = key as NonNullable<typeof key>;
-  const tooMuch = rates?.entries(sender, leaves instanceof Uint8Array ? 1 : leaves.count);
-  if (tooMuch !== undefined) {
-    reject(tooMuch);
-    return;
-  }
-  const { name: source } = sender;
+  const { name: source } = key as ApiKey;
   const answer = ({ leafIndex, replayed }: RawAppended): void => {
     if (replayed) metrics.replayed(leaves instanceof Uint8Array ? 1 : leaves.count);
     resolve({ status: 200, headers: replayed ? REPLAYED_HEADERS : HEADERS, body: String(leafIndex) });
