@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Level } from 'level';
 import type { DerivedRow, DerivedStore } from './derived.ts';
 import { isLevelFile, OPEN_FILES } from './level.ts';
+import { readManifest } from './manifest.ts';
 import { StorageError } from './store.ts';
 import { checkTables } from './table-scan.ts';
 import { checkLogFiles, checkTextLog } from './wal-scan.ts';
@@ -70,8 +71,9 @@ export async function openDerivedLevel(path: string, afresh = false): Promise<De
   await mkdir(path, { recursive: true, mode: 0o700 });
   if (afresh) await removeDerived(path, 'it is to be made again');
   try {
-    checkLogFiles(path);
-    await checkTables(path, 'unhashed', () => wait(LOOK_PAUSE));
+    const manifest = readManifest(path);
+    checkLogFiles(path, undefined, manifest);
+    await checkTables(path, { manifest, pause: () => wait(LOOK_PAUSE) });
     return await open(path);
   } catch (error) {
     await removeDerived(path, error);

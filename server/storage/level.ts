@@ -10,6 +10,7 @@ import { truncateSync } from 'node:fs';
 import { Level } from 'level';
 import { DISK_FAILS } from '../disk-failures.ts';
 import { syncDirectory } from '../files.ts';
+import { readManifest } from './manifest.ts';
 import { type Range, type ReadOnlyStore, type Row, StorageError, type Store, type Write } from './store.ts';
 import { checkTables, type TableScope } from './table-scan.ts';
 import { type BrokenTail, checkLogFiles, checkTextLog } from './wal-scan.ts';
@@ -173,8 +174,10 @@ export async function openLevelStore({
   tableScope,
   onDamage,
 }: LevelOptions): Promise<Store> {
-  const tail = await judge(() => checkLogFiles(path, promised), onDamage);
-  await judge(() => checkTables(path, tableScope), onDamage);
+  // Of a large database that is some milliseconds of a start.
+  const manifest = readManifest(path);
+  const tail = await judge(() => checkLogFiles(path, promised, manifest), onDamage);
+  await judge(() => checkTables(path, { scope: tableScope, manifest }), onDamage);
   if (tail !== undefined) cutOff(tail);
   const db = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',

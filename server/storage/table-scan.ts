@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { equalBytes } from '../../tree/bytes.ts';
 import { areHashed } from './keys.ts';
 import { littleU16, maskedCrc } from './log-format.ts';
-import { Reader, readManifest, type TableFile, userKey } from './manifest.ts';
+import { type Manifest, Reader, readManifest, type TableFile, userKey } from './manifest.ts';
 import { unsnappy } from './snappy.ts';
 import { StorageError } from './store.ts';
 
@@ -41,13 +41,21 @@ function turn(): Promise<void> {
   return new Promise(setImmediate);
 }
 
-/**
- * Reads the tables that a database is made of, before it is opened, some milliseconds each and `pause` before each. Throws StorageError `unreadable`
- * where one is damaged.
- */
-export async function checkTables(path: string, scope: TableScope = 'unhashed', pause = turn): Promise<void> {
+export interface TableCheck {
+  readonly scope?: TableScope | undefined;
+  /** Waited for before each table, which then takes some milliseconds. */
+  readonly pause?: () => Promise<void>;
+  /** Of the database, if it was read already. */
+  readonly manifest?: Manifest | undefined;
+}
+
+/** Reads the tables that a database is made of, before it is opened. Throws StorageError `unreadable` where one is damaged. */
+export async function checkTables(
+  path: string,
+  { scope = 'unhashed', pause = turn, manifest = readManifest(path) }: TableCheck = {},
+): Promise<void> {
   // Without a MANIFEST that can be read LevelDB opens nothing.
-  for (const table of readManifest(path)?.tables ?? []) {
+  for (const table of manifest?.tables ?? []) {
     if (scope === 'unhashed' && areHashed(table.smallest, table.largest)) continue;
     await pause();
     const fault = faultOf(path, table, scope);

@@ -14,7 +14,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { COMMIT_PREFIX, numberInKey } from './keys.ts';
 import { scanLog } from './log-format.ts';
-import { Reader, readManifest } from './manifest.ts';
+import { type Manifest, Reader, readManifest } from './manifest.ts';
 import { StorageError } from './store.ts';
 
 /** What is left of a record that was being written and that LevelDB must not see: it would tell of damage. */
@@ -29,9 +29,13 @@ export interface BrokenTail {
  * only forgot to delete. Throws StorageError `unreadable` where one is damaged; returns what is broken behind the commit that was promised
  * last, if it is known which that was.
  */
-export function checkLogFiles(path: string, promised?: number): BrokenTail | undefined {
+export function checkLogFiles(
+  path: string,
+  promised?: number,
+  manifest: Manifest | undefined = readManifest(path),
+): BrokenTail | undefined {
   // Where that cannot be told, all count.
-  const first = readManifest(path)?.firstLog ?? 0;
+  const first = manifest?.firstLog ?? 0;
   const numbers = (existsSync(path) ? readdirSync(path) : [])
     .filter((name) => /^[0-9]+\.log$/.test(name))
     .map((name) => Number.parseInt(name, 10))

@@ -18,7 +18,7 @@ const TILES_NOT_VERIFIED: readonly Bug[] = [
 const TABLES_NOT_READ: readonly Bug[] = [
   {
     file: 'server/storage/level.js',
-    text: 'await judge(() => checkTables(path, tableScope), onDamage);',
+    text: 'await judge(() => checkTables(path, { scope: tableScope, manifest }), onDamage);',
     replacement: '',
   },
 ];
@@ -27,7 +27,7 @@ const TABLES_NOT_READ: readonly Bug[] = [
 const LOG_FILES_NOT_READ: readonly Bug[] = [
   {
     file: 'server/storage/level.js',
-    text: 'await judge(() => checkLogFiles(path, promised), onDamage);',
+    text: 'await judge(() => checkLogFiles(path, promised, manifest), onDamage);',
     replacement: 'undefined;',
   },
   { file: 'server/storage/level.js', text: 'await judge(() => checkTextLog(path), onDamage);', replacement: '' },
@@ -37,7 +37,7 @@ const LOG_FILES_NOT_READ: readonly Bug[] = [
 const INDEX_NOT_VERIFIED: readonly Bug[] = [
   {
     file: 'server/storage/derived-level.js',
-    text: "await checkTables(path, 'unhashed', () => wait(LOOK_PAUSE));",
+    text: 'await checkTables(path, { manifest, pause: () => wait(LOOK_PAUSE) });',
     replacement: '',
   },
   {
