@@ -28,7 +28,8 @@ describe('the runs of `npm run test:faults -- disk-full` turn red', () => {
       // Ends at the first violation. On a busy machine no write may fall into the gap, and the watermark holds: then it is tried again.
       const report = await strokeRun({ size: 24, cycles: 8, seed: 1, build });
       console.log(JSON.stringify(report).slice(0, 900));
-      expect(report.violations.join('\n')).toMatch(/went on after a failed write/);
+      // Either it is seen to take an append, or LevelDB lost what it acknowledged behind the torn record, which is why it must not go on.
+      expect(report.violations.join('\n')).toMatch(/went on after a failed write|, acknowledged at \d+, is lost/);
       remove();
     },
     180_000,
