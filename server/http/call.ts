@@ -1,11 +1,11 @@
 /** What a handler is given: the server, the limits, the request and who sent it. */
-import type { IncomingMessage } from 'node:http';
 import type { ApiKey } from '../access.ts';
 import type { Log } from '../log.ts';
 import type { LogServer } from '../log-server.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Witness } from '../witness/witness.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import type { Incoming } from './incoming.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { ReplyBudget } from './reply-budget.ts';
 
@@ -42,7 +42,7 @@ export interface Call {
   readonly replies: ReplyBudget;
   /** The witness that this server is too, if it is. */
   readonly witness: Witness | undefined;
-  readonly req: IncomingMessage;
+  readonly req: Incoming;
   /** What the path holds in place of `:x`, still percent-encoded, and of `*`. */
   readonly params: Readonly<Record<string, string>>;
   /** Query text after `?`. */

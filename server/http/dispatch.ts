@@ -1,5 +1,4 @@
 /** From a request of the server's own table to its rights and its handler; site.ts makes the reply of what comes back. */
-import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { type ApiKey, permits } from '../access.ts';
 import { ServerError } from '../errors.ts';
@@ -8,6 +7,7 @@ import type { Witness } from '../witness/witness.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Call } from './call.ts';
 import type { FailedLogins } from './failed-logins.ts';
+import type { Incoming } from './incoming.ts';
 import type { LoginThrottle } from './login-throttle.ts';
 import { ProvenKeys } from './proven-keys.ts';
 import type { RateLimiter } from './rate-limiter.ts';
@@ -62,7 +62,7 @@ export function makeDispatcher(given: CallContext, abandon: Abandon): RequestHan
   });
 }
 
-function handle(context: FullContext, req: IncomingMessage, { route, params }: Matched<Route>): Reply | Promise<Reply> {
+function handle(context: FullContext, req: Incoming, { route, params }: Matched<Route>): Reply | Promise<Reply> {
   const { server, limits, metrics, ready, bodies, rates, replies, witness } = context;
   const { authorization } = req.headers;
   // Open routes are the same for everybody.
@@ -107,7 +107,7 @@ function handle(context: FullContext, req: IncomingMessage, { route, params }: M
 }
 
 /** The API key that a request proves. Throws ServerError `unauthorized`, or `too_many_failures` where its address has failed too often. */
-function login(context: FullContext, req: IncomingMessage, authorization: string): ApiKey {
+function login(context: FullContext, req: Incoming, authorization: string): ApiKey {
   const { provenKeys, failedLogins, throttle, metrics, proxies } = context;
   const known = provenKeys.known(req.socket, authorization);
   if (known !== undefined) return known;

@@ -1,10 +1,11 @@
 /** The HTTP server itself: sockets, time limits, draining. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Connections } from './connections.ts';
 import type { Cut } from './cuts.ts';
+import { Incoming } from './incoming.ts';
 import { problem } from './problem.ts';
 import { type Reply, send } from './reply.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
@@ -64,7 +65,7 @@ export async function bindHttp(
   const connections = new Connections(stallTimeout);
   let dispatch: RequestHandler = (req, res) =>
     send(req, res, problem('not_ready', 'the server is starting; nothing was stored, ask again'));
-  const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+  const onRequest = (req: Incoming, res: ServerResponse): void => {
     // Of what a client has sent behind such a request, Node drops all that came with it, and would take the rest for a request.
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
     if (connections.began(req.socket, res)) dispatch(req, res);
@@ -72,6 +73,7 @@ export async function bindHttp(
     else req.resume();
   };
   const options = {
+    IncomingMessage: Incoming,
     headersTimeout,
     requestTimeout,
     // Node looks for late requests only this often.
@@ -91,7 +93,7 @@ export async function bindHttp(
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', onRequest);
   // An answer that still waits for others before it would have this between its head and its body.
-  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+  server.on('checkContinue', (req: Incoming, res: ServerResponse) => {
     if (res.socket !== null) res.writeContinue();
     onRequest(req, res);
   });

@@ -45,35 +45,33 @@ export function receiveOpenBody(
   }
   let chunks: Buffer[] = [];
   let taken = 0;
-  let refused = false;
   /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
   const finish = (): void => {
     bodies.giveBack(taken);
     taken = 0;
     chunks = [];
   };
+  /** The rest of a refused body is thrown away, and its end means nothing: an empty one would be an entry of a raw log. */
   const stop = (error: ServerError): void => {
-    refused = true;
-    req.pause();
-    req.removeAllListeners('data');
+    req.release();
     finish();
     refuse(error);
   };
-  req.on('data', (chunk: Buffer) => {
-    if (taken + chunk.length > limit) stop(tooLarge());
-    else if (!bodies.take(chunk.length))
-      stop(new ServerError('pushback', 'too many bodies are under way; send it again'));
-    else {
-      taken += chunk.length;
-      chunks.push(chunk);
-    }
-  });
-  req.on('end', () => {
-    // The rest of a refused body is thrown away, and then it ends like any other: an empty one would be an entry of a raw log.
-    if (refused) return;
-    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-    finish();
-    done(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+  req.receive({
+    data: (chunk) => {
+      if (taken + chunk.length > limit) stop(tooLarge());
+      else if (!bodies.take(chunk.length))
+        stop(new ServerError('pushback', 'too many bodies are under way; send it again'));
+      else {
+        taken += chunk.length;
+        chunks.push(chunk);
+      }
+    },
+    end: () => {
+      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+      finish();
+      done(new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+    },
   });
   // Errors too end in `close`, where nobody listens for them.
   req.on('close', () => {

@@ -2,13 +2,14 @@
  * From a request to its reply, whatever the table of routes. Hot routes are taken before express, which costs five to six times a bare
  * request; everything else goes through express, with the same table and the same errors.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import express from 'express';
 import type { Logger } from 'pino';
 import { ServerError } from '../errors.ts';
 import type { MeteredRoute } from '../request-meter.ts';
 import { isHost } from './host.ts';
+import { Incoming } from './incoming.ts';
 import { problem, problemOf } from './problem.ts';
 import { type Reply, send, withHeaders } from './reply.ts';
 import { type ReplyBudget, SMALL_REPLY } from './reply-budget.ts';
@@ -32,7 +33,7 @@ export interface Site<R extends SiteRoute> {
   readonly replies: ReplyBudget;
   readonly abandon: Abandon;
   /** A reply, or a promise of one where the handler has to wait. Throws, or rejects, with what `problemOf` tells people. */
-  handle(req: IncomingMessage, matched: Matched<R>): Reply | Promise<Reply>;
+  handle(req: Incoming, matched: Matched<R>): Reply | Promise<Reply>;
   /** Whether pages of any origin may read the reply. */
   isPublic(match: Match<R>): boolean;
 }
@@ -40,7 +41,7 @@ export interface Site<R extends SiteRoute> {
 /** Ends a connection whose answer cannot be written. */
 export type Abandon = (socket: Socket) => void;
 
-export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => void;
+export type RequestHandler = (req: Incoming, res: ServerResponse) => void;
 
 /** A request handler over the whole table. */
 export function requestHandler<R extends SiteRoute>(site: Site<R>): RequestHandler {
@@ -53,7 +54,7 @@ export function requestHandler<R extends SiteRoute>(site: Site<R>): RequestHandl
     const hot = match !== undefined && 'route' in match && match.route.hot === true;
     // What is no path has no route; express would answer it with a page of its own.
     if (hot || !req.url.startsWith('/')) answer(site, req, res, match);
-    else app(req, res);
+    else app(req as unknown as express.Request, res as express.Response);
   };
 }
 
@@ -64,17 +65,22 @@ function coldApp<R extends SiteRoute>(site: Site<R>): express.Express {
   app.disable('etag');
   app.set('env', 'production');
   app.set('query parser', false);
-  app.use((req, res) => answer(site, req, res, matchUrl(site, req)));
+  // Express makes every request one of its own kind, which would no longer be ours.
+  Object.setPrototypeOf(app.request, Incoming.prototype);
+  app.use((request, res) => {
+    const req = request as unknown as Incoming;
+    answer(site, req, res, matchUrl(site, req));
+  });
   return app;
 }
 
-function matchUrl<R extends SiteRoute>({ router }: Site<R>, { method = '', url = '' }: IncomingMessage): Match<R> {
+function matchUrl<R extends SiteRoute>({ router }: Site<R>, { method = '', url = '' }: Incoming): Match<R> {
   const at = url.indexOf('?');
   return router.match(method, at < 0 ? url : url.slice(0, at));
 }
 
 /** Answers a request. Never throws, and no promise of it rejects: nobody could handle it. */
-function answer<R extends SiteRoute>(site: Site<R>, req: IncomingMessage, res: ServerResponse, match: Match<R>): void {
+function answer<R extends SiteRoute>(site: Site<R>, req: Incoming, res: ServerResponse, match: Match<R>): void {
   const started = performance.now();
   const route = match !== undefined && 'route' in match ? match.route : undefined;
   const failed = (error: unknown): void =>
@@ -115,7 +121,7 @@ function answer<R extends SiteRoute>(site: Site<R>, req: IncomingMessage, res: S
 }
 
 /** The reply, counted until the client has taken it or is gone; or pushback where too much waits already. */
-function counted(replies: ReplyBudget, { socket }: IncomingMessage, res: ServerResponse, reply: Reply): Reply {
+function counted(replies: ReplyBudget, { socket }: Incoming, res: ServerResponse, reply: Reply): Reply {
   // Who is gone already takes nothing, and nobody would say so again.
   if (socket.destroyed || res.destroyed) return reply;
   const bytes = reply.body.length;
@@ -133,13 +139,13 @@ function counted(replies: ReplyBudget, { socket }: IncomingMessage, res: ServerR
 }
 
 /** Headers that do not depend on the handler. */
-function baseHeaders<R extends SiteRoute>(site: Site<R>, req: IncomingMessage, match: Match<R>): BaseHeaders {
+function baseHeaders<R extends SiteRoute>(site: Site<R>, req: Incoming, match: Match<R>): BaseHeaders {
   const secure = isSecure(req, site.proxies);
   if (site.isPublic(match)) return secure ? PUBLIC_OVER_TLS : PUBLIC;
   return secure ? OVER_TLS : PLAIN;
 }
 
-function respond<R extends SiteRoute>(site: Site<R>, req: IncomingMessage, match: Match<R>): Reply | Promise<Reply> {
+function respond<R extends SiteRoute>(site: Site<R>, req: Incoming, match: Match<R>): Reply | Promise<Reply> {
   const fault = framingFault(req);
   if (fault !== undefined) return withHeaders(problem('bad_request', fault), { connection: 'close' });
   if (match === undefined) throw new ServerError('not_found', NOT_FOUND);
@@ -149,7 +155,7 @@ function respond<R extends SiteRoute>(site: Site<R>, req: IncomingMessage, match
 }
 
 /** What Node lets through, and what a proxy before us may have read in another way. */
-function framingFault({ httpVersion, rawHeaders, headers }: IncomingMessage): string | undefined {
+function framingFault({ httpVersion, rawHeaders, headers }: Incoming): string | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'only HTTP/1.1 and HTTP/1.0 are spoken here';
   let hosts = 0;
   let host = '';
