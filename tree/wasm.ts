@@ -50,9 +50,9 @@ function load(...instruction: Code): (at: number, base?: Code) => Code {
   return (at, base = ZERO) => [base, instruction, 0, unsigned(at)];
 }
 
-/** Writes memory at a fixed address. */
-function store(...instruction: Code): (at: number, value: Code) => Code {
-  return (at, value) => [ZERO, value, instruction, 0, unsigned(at)];
+/** Writes memory at `base` + `at`. */
+function store(...instruction: Code): (at: number, value: Code, base?: Code) => Code {
+  return (at, value, base = ZERO) => [base, value, instruction, 0, unsigned(at)];
 }
 
 function shift(...instruction: Code): (value: Code, bits: number) => Code {
@@ -63,7 +63,10 @@ export const i32 = {
   const: constant,
   add: operator(0x6a),
   sub: operator(0x6b),
+  or: operator(0x72),
   shl: shift(0x74),
+  /** Of a number that is not negative. */
+  shr: shift(0x76),
   equal: operator(0x46),
   differ: operator(0x47),
   /** Signed. */

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { sha256Slices as ofNode } from '#sha256';
 import { concatBytes, equalBytes, toHex, utf8 } from '../../tree/bytes.ts';
 import { sha256Slices as ofBrowsers, sha256 } from '../../tree/sha256.ts';
-import { CONSTANTS, INITIAL, LANES, lanesModule, WINDOW } from '../../tree/sha256-lanes.ts';
+import { CONSTANTS, INITIAL, LANES, lanesModule, MESSAGES, WINDOW } from '../../tree/sha256-lanes.ts';
 import { makeSha256Slices, type Sha256Slices } from '../../tree/sha256-slices.ts';
 import { seededRandom } from '../support/random.ts';
 import { engine, withEngine } from '../support/web-assembly.ts';
@@ -126,6 +126,17 @@ describe.each(ALL)('%s', (_, slices) => {
       slices,
       0,
       sizes.map((size) => randomBytes(size, random)),
+    );
+  });
+
+  test('more messages than the lanes take at once', () => {
+    const random = seededRandom(11);
+    const lengths = Array.from({ length: MESSAGES + 3 }, (__, i) => (i % 97 === 0 ? 60 : i % 3));
+    check(
+      slices,
+      1,
+      lengths.map((length) => randomBytes(length, random)),
+      0,
     );
   });
 
