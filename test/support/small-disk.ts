@@ -98,16 +98,20 @@ export class SmallDisk {
     }
   }
 
-  /** Makes the disk larger, to so many MiB, under whatever runs on it. */
+  /** Makes the disk larger, to so many MiB; nothing may run on it. */
   grow(size: number): void {
     if (this.#loop === undefined) {
       run('mount', '-o', `remount,size=${size}m`, this.path);
       return;
     }
     const { image, device } = this.#loop;
+    // Not while it is mounted: that takes CAP_SYS_RESOURCE, which root in a container may not have.
+    run('umount', this.path);
     truncateSync(image, size * MIB);
     run('losetup', '-c', device);
+    run('e2fsck', '-f', '-p', device);
     run('resize2fs', device);
+    run('mount', '-t', 'ext4', device, this.path);
   }
 
   /** The disk and all that is on it go away. */
