@@ -95,7 +95,7 @@ class Run {
     this.server = await ServerProcess.start({
       dataDir,
       flags: ['--log-level', 'warn'],
-      nodeFlags: ['--max-semi-space-size=32'],
+      nodeFlags: ['--max-semi-space-size=32', '--initial-old-space-size=96'],
       ...(build === undefined ? {} : { build }),
     });
     if (this.server.url === '') throw new Error(`the server did not start: ${this.server.stderr.trim()}`);

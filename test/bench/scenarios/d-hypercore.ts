@@ -17,7 +17,7 @@ export const scenario: Scenario = {
     const peer = findHypercore(bench);
     if ('missing' in peer) return { series: [], ratios: [], skipped: [peer.missing] };
     const bodies = Array.from({ length: 4 }, () => rawBatch(ENTRIES, SIZE));
-    const writing: Writing = { form: 'add-batch', bodies, connections: 4 };
+    const writing: Writing = { form: 'add-batch', bodies, connections: 12 };
     const ours: Written[] = [];
     const append = async (durable: boolean): Promise<Appends> => {
       bench.progress(`hypercore, ${durable ? 'made durable' : 'as shipped'}`);

@@ -5,7 +5,7 @@ import { forEach } from '../measure/concurrency.ts';
 import type { Subject } from './subject.ts';
 
 /** As `npm start` has it. */
-const NODE_FLAGS = ['--max-semi-space-size=32'];
+const NODE_FLAGS = ['--max-semi-space-size=32', '--initial-old-space-size=96'];
 const ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
 
 export interface IndelibleOptions {
