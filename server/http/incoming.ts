@@ -43,6 +43,12 @@ export class Incoming extends IncomingMessage {
     this.#streamed = true;
   }
 
+  /** Who lets it flow wants to hear of its end, of an empty one too. */
+  override resume(): this {
+    if (this.#sink === undefined && !this.#taken) this.#streamed = true;
+    return super.resume();
+  }
+
   override push(chunk: Buffer | null): boolean {
     if (chunk !== null && this.#sink === undefined) this.#streamed = true;
     // Of an empty body that nobody has taken nobody wants to hear the end.
