@@ -6,12 +6,35 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:cr
 import { SEED_SIZE } from '../proofs/ed25519.ts';
 import { makeVerifierKey, type NoteSigner } from '../proofs/key.ts';
 
+/** PKCS #8 of an Ed25519 key up to the seed (RFC 8410 §7). */
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/** The public half (`x`) is what is asked for, and OpenSSL makes it from the seed. */
+function readJwk(seed: Uint8Array): KeyObject {
+  const d = Buffer.from(seed).toString('base64url');
+  return createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x: '' }, format: 'jwk' });
+}
+
+function readDer(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' });
+}
+
+/** Node 20 reads a JWK (RFC 8037) without its public half in 40 µs, and DER in 400. Node 24 refuses that JWK, and reads DER in 40. */
+const TAKES_HALF = takesHalf();
+
+function takesHalf(): boolean {
+  try {
+    readJwk(new Uint8Array(SEED_SIZE));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A signer whose verifier key has this name. Throws a RangeError on a seed of another length. */
 export function opensslSigner(name: string, seed: Uint8Array): NoteSigner {
   if (seed.length !== SEED_SIZE) throw new RangeError(`a seed has ${SEED_SIZE} bytes, not ${seed.length}`);
-  // The public half (`x`) is what is asked for, and OpenSSL makes it from the seed. As a JWK (RFC 8037) a key is read in 40 µs, as DER in 380.
-  const d = Buffer.from(seed).toString('base64url');
-  const key: KeyObject = createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x: '' }, format: 'jwk' });
+  const key = TAKES_HALF ? readJwk(seed) : readDer(seed);
   const { x } = createPublicKey(key).export({ format: 'jwk' });
   const publicKey = new Uint8Array(Buffer.from(x as string, 'base64url'));
   return {
