@@ -17,6 +17,9 @@ import {
   TORSION,
 } from '../support/odd-signatures.ts';
 
+/** Go takes it, and so does OpenSSL up to Node 22. */
+const NEUTRAL = 'R is the neutral point';
+
 export type Case = Readonly<Record<string, unknown>> & { readonly kind: string };
 
 /** A case, and what must come out: a whole verdict, or the beginning of one. */
@@ -233,7 +236,7 @@ export function oddSignatures(): Expected[] {
   const withS = (value: bigint) => concatBytes(good.slice(0, 32), littleEndian(value));
   const signed: [name: string, key: Uint8Array, signature: Uint8Array, text?: Uint8Array][] = [
     ['good', publicKey, good],
-    ['R is the neutral point', publicKey, signWith({ r: 0n, scalar, publicKey, text })],
+    [NEUTRAL, publicKey, signWith({ r: 0n, scalar, publicKey, text })],
     ['R is not canonical', publicKey, signWith({ r: 0n, scalar, publicKey, text, spellR: littleEndian(1n + P) })],
     ['S is S + L', publicKey, withS(s(good) + L)],
     ['S is L', publicKey, withS(L)],
@@ -257,7 +260,7 @@ export function oddSignatures(): Expected[] {
   const cases = signed.map(
     ([name, key, signature, said = text]): Expected => [
       name,
-      opensslAccepts(signature, said, key) ? 'accepted' : 'NoteError invalid_signature',
+      opensslAccepts(signature, said, key) || name === NEUTRAL ? 'accepted' : 'NoteError invalid_signature',
       {
         kind: 'checkpoint',
         note: toBase64(noteOf(said, key, signature)),

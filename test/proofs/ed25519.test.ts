@@ -8,6 +8,7 @@ import {
   challenge,
   L,
   littleEndian,
+  OPENSSL_TAKES_SMALL_ORDER,
   opensslAccepts,
   P,
   SMALL_ORDER_POINTS,
@@ -112,7 +113,7 @@ describe('one verdict with OpenSSL', () => {
     const publicKey = publicKeyOf(seed);
     const signature = signWith({ r: 0n, scalar, publicKey, text: message });
     expect(verifySignature(signature, message, publicKey)).toBe(true);
-    expect(opensslAccepts(signature, message, publicKey)).toBe(true);
+    expect(opensslAccepts(signature, message, publicKey)).toBe(OPENSSL_TAKES_SMALL_ORDER);
   });
 });
 
@@ -160,7 +161,7 @@ describe('what the rule refuses', () => {
         if (!point.multiplyUnsafe(challenge(r, weak, text)).is0()) continue;
         forged = concatBytes(r, littleEndian(5n));
         expect([i, verifySignature(forged, text, weak)]).toEqual([i, false]);
-        expect(opensslAccepts(forged, text, weak)).toBe(true);
+        expect(opensslAccepts(forged, text, weak)).toBe(OPENSSL_TAKES_SMALL_ORDER);
       }
     }
   });

@@ -37,6 +37,12 @@ export function signWith(parts: {
   return concatBytes(written, littleEndian(s));
 }
 
+/**
+ * Whether OpenSSL, as this Node asks it, takes an R or a key of small order: up to Node 22 it does, as Go does with such an R; from Node 24
+ * on it refuses both.
+ */
+export const OPENSSL_TAKES_SMALL_ORDER = Number.parseInt(process.versions.node, 10) < 24;
+
 /** Whether OpenSSL takes the signature. */
 export function opensslAccepts(signature: Uint8Array, text: Uint8Array, publicKey: Uint8Array): boolean {
   const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey]);
