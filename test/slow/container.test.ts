@@ -75,6 +75,22 @@ function copy(rest: string, inside: (path: string) => string): void {
   }
 }
 
+/** The Node that the image has, by npm, which has it as a package. */
+const IMAGE_NODE = '24.22.3';
+
+/** A PATH that begins with the image's Node, so far as it can be had: what this machine has may be years older. */
+function pathOfImage(): string {
+  const path = process.env['PATH'] as string;
+  const name = `node-linux-${process.arch}`;
+  const prefix = join(folder, 'node');
+  mkdirSync(prefix);
+  const args = ['install', '--prefix', prefix, '--no-save', '--ignore-scripts', `${name}@${IMAGE_NODE}`];
+  if (spawnSync('npm', args, { encoding: 'utf8' }).status === 0)
+    return `${join(prefix, 'node_modules', name, 'bin')}:${path}`;
+  console.log(`SKIPPED: the image on Node ${IMAGE_NODE}, which npm could not get; it runs on ${process.version}`);
+  return path;
+}
+
 test('what the Dockerfile builds starts, is healthy, takes events and stops', async () => {
   const stages = parseContainerFile(readFileSync(join(ROOT, 'Dockerfile'), 'utf8'));
   let image: Image | undefined;
@@ -87,11 +103,14 @@ test('what the Dockerfile builds starts, is healthy, takes events and stops', as
   expect(readdirSync(workdir).sort()).toEqual(['LICENSE', 'dist', 'node_modules', 'package.json']);
   expect(existsSync(join(workdir, 'node_modules/typescript'))).toBe(false);
 
+  const base = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').match(/^FROM node:(\d+)-slim/gm);
+  expect(new Set(base)).toEqual(new Set([`FROM node:${IMAGE_NODE.split('.')[0]}-slim`]));
+
   // The image's own environment, but for its data directory and its port, which are those of this machine.
   expect(env).toMatchObject({ INDELIBLE_DATA_DIR: '/data', INDELIBLE_LISTEN: '0.0.0.0:8080' });
   const here = { ...env, INDELIBLE_DATA_DIR: join(folder, 'data'), INDELIBLE_LISTEN: '127.0.0.1:0' };
   const [program = '', ...args] = [...entry, ...command];
-  const path = process.env['PATH'] as string;
+  const path = pathOfImage();
   const child = spawn(program, args, {
     cwd: workdir,
     env: { ...here, PATH: path, INDELIBLE_ADMIN_KEY: ADMIN_KEY },
