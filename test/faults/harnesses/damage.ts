@@ -51,9 +51,15 @@ const INDEX_NOT_VERIFIED: readonly Bug[] = [
 const NOT_COUNTED: readonly Bug[] = [{ file: 'server/process.js', text: 'metrics.damaged();', replacement: '' }];
 
 const OUTCOMES = ['refused', 'reported', 'stopped', 'aborted', 'harmless'] as const;
-/** From so many trials on, each of these must have been seen, or the damage is not where the data is. */
-const MANY = 200;
-const EXPECTED = ['refused', 'reported', 'harmless'] as const;
+/**
+ * From so many trials on, these must have been seen, or the damage is not where the data is. One in a hundred is reported: of 300 trials none may
+ * be, and the tests in `test/e2e/damage.test.ts` have one that always is.
+ */
+const EXPECTED: Readonly<Partial<Record<(typeof OUTCOMES)[number], number>>> = {
+  refused: 200,
+  harmless: 200,
+  reported: 2000,
+};
 
 export const harness: Harness = {
   id: 'damage',
@@ -85,7 +91,7 @@ export const harness: Harness = {
       text: `${original}, ${damage} of ${file} (${place}): ${detail}`,
     }));
     for (const [name, times] of outcomes) {
-      if (times === 0 && trials.length >= MANY && EXPECTED.some((expected) => expected === name))
+      if (times === 0 && trials.length >= (EXPECTED[name] ?? Number.POSITIVE_INFINITY))
         violations.push({ seed, text: `no damage was ${name}: these are not the damages that we want` });
     }
     return {
