@@ -27,7 +27,8 @@ export const BLOCK = 64;
 export const WINDOW = 262_144;
 export const MESSAGES = 4096;
 
-const INPUT = 184_320;
+const BOUNDS = 2048;
+const DIGESTS = BOUNDS + 8 * MESSAGES;
 
 /** Where things are in the memory, in bytes. */
 export const AT = {
@@ -46,10 +47,10 @@ export const AT = {
   /** 0x80 at 64 and else zeros: what is read from `64 - n` on has it at n. */
   mark: 1280,
   /** Two numbers for each message: the addresses at which it begins and ends. */
-  bounds: 2048,
-  digests: 2048 + 8 * MESSAGES,
-  /** Not at the beginning of the page: the first block begins one byte before its message. */
-  input: INPUT,
+  bounds: BOUNDS,
+  digests: DIGESTS,
+  /** Not at the beginning of the memory: the first block begins one byte before its message. */
+  input: DIGESTS + 32 * MESSAGES,
 } as const;
 
 /** Bytes between the numbers of two lanes. */
@@ -110,13 +111,14 @@ function takeMessages(count: Local, next: Local, blocks: readonly Local[], { i32
     i32.store(laneAt(lane) + 4, size.get),
     i32.store(laneAt(lane) + 8, size.get),
     i32.store(laneAt(lane) + 12, i32.add(i32.shl(next.get, 5), i32.const(AT.digests))),
-    INITIAL_WORDS.map((word) => i32.store(AT.state + 16 * word + 4 * lane, i32.load(AT.initial + 4 * word))),
+    Array.from(INITIAL, (_, word) => i32.store(AT.state + 16 * word + 4 * lane, i32.load(AT.initial + 4 * word))),
     left.set(i32.add(i32.shr(i32.add(size.get, i32.const(8)), 6), i32.const(1))),
     next.set(i32.add(next.get, i32.const(1))),
   ];
   const rest = (lane: number): Code => [
     i32.store(laneAt(lane), i32.const(AT.input)),
     i32.store(laneAt(lane) + 4, i32.const(0)),
+    // Other than what is left, or its block would pass for a first one and be given a prefix.
     i32.store(laneAt(lane) + 8, i32.const(1)),
     i32.store(laneAt(lane) + 12, i32.const(AT.nowhere)),
   ];
@@ -124,8 +126,6 @@ function takeMessages(count: Local, next: Local, blocks: readonly Local[], { i32
     when(i32.equal(left.get, i32.const(0)), [rest(lane), when(i32.less(next.get, count.get), take(lane, left))]),
   );
 }
-
-const INITIAL_WORDS = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** Reads the next block of each lane into the schedule, padded, and steps over it. */
 function readBlocks(prefix: Local, { rows, transposed }: Square, { i32: number }: Variables): Code {

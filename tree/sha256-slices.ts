@@ -78,7 +78,8 @@ interface Work {
 
 /**
  * Hashes those slices that are not longer than `longest`, and says how many there were; one that would be alone is not hashed, and does not
- * count. Copied once into the lanes' memory, the slices are read where they stand.
+ * count. Copied once into the lanes' memory, the slices are read where they stand. In the place of a longer one the digest of an empty
+ * one is left, so that all of them come out in one piece.
  */
 function hashTogether(
   { memory, words, run }: Lanes,
@@ -87,27 +88,18 @@ function hashTogether(
 ): number {
   const from = bounds[0] as number;
   const shift = AT.input - from;
-  const count = bounds.length / 2;
-  let at = AT.bounds / 4;
+  let together = 0;
   for (let i = 0; i < bounds.length; i += 2) {
     const [begin, end] = [bounds[i] as number, bounds[i + 1] as number];
-    if (end - begin > longest) continue;
-    words[at++] = begin + shift;
-    words[at++] = end + shift;
+    const isShort = end - begin <= longest;
+    words[AT.bounds / 4 + i] = begin + shift;
+    words[AT.bounds / 4 + i + 1] = shift + (isShort ? end : begin);
+    if (isShort) together++;
   }
-  const together = (at - AT.bounds / 4) / 2;
   if (together < 2) return 0;
   memory.set(bytes.subarray(from, bounds.at(-1)), AT.input);
-  run(together, prefix);
-  if (together === count) {
-    digests.set(memory.subarray(AT.digests, AT.digests + count * DIGEST));
-    return together;
-  }
-  for (let i = 0, next = AT.digests; i < count; i++) {
-    if ((bounds[2 * i + 1] as number) - (bounds[2 * i] as number) > longest) continue;
-    digests.set(memory.subarray(next, next + DIGEST), i * DIGEST);
-    next += DIGEST;
-  }
+  run(bounds.length / 2, prefix);
+  digests.set(memory.subarray(AT.digests, AT.digests + digests.length));
   return together;
 }
 
