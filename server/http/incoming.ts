@@ -18,7 +18,7 @@ export interface BodySink {
 
 export class Incoming extends IncomingMessage {
   #sink: BodySink | undefined;
-  /** A part of the body went into the stream. */
+  /** The body goes into the stream. */
   #streamed = false;
   #taken = false;
 

@@ -102,7 +102,8 @@ describe('two servers on one data directory', () => {
       const small = ['--interval', '20', '--write-buffer', '65536'];
       const first = await ServerProcess.start({ dataDir: path, flags: small });
       // Each reply is read to its end: Node 24's fetch asserts that a connection does not end before.
-      expect(await (await first.append({ id: 'before' })).text()).toContain('"leaf_index":0');
+      const before = await first.append({ id: 'before' });
+      expect([before.status, await before.text()]).toEqual([200, expect.stringContaining('"leaf_index":0')]);
       rmSync(join(path, 'db/LOCK'));
       const second = await ServerProcess.start({ dataDir: path, wrapper: NAMESPACE, flags: small });
       // Enough for LevelDB to write tables, which the first one’s compaction would take for garbage.
@@ -118,7 +119,8 @@ describe('two servers on one data directory', () => {
       const third = await ServerProcess.start({ dataDir: path });
       expect(third.stderr).not.toContain('indelible:');
       // The last one waits for its head.
-      expect(await (await third.fetch('/logs/main/events/15')).text()).toContain('"leaf_index":15');
+      const last = await third.fetch('/logs/main/events/15');
+      expect([last.status, await last.text()]).toEqual([200, expect.stringContaining('"leaf_index":15')]);
       const lines = (await (await third.fetch('/logs/main/events?limit=1000')).text()).trim().split('\n');
       const ids = lines.map((line) => (JSON.parse(line) as { event: { id: string } }).event.id);
       expect(ids).toEqual(['before', ...Array.from({ length: 15 }, (_, i) => `late-${i}`)]);

@@ -9,7 +9,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { FairClock } from '../support/fair-clock.ts';
-import { ADMIN_KEY, ServerProcess } from '../support/spawn-server.ts';
+import { ADMIN_KEY, ServerProcess, START_FLAGS } from '../support/spawn-server.ts';
 import { ExpectedLog, pause } from './expected.ts';
 import { Ledger } from './ledger.ts';
 import { type Answer, Connections, header } from './raw-http.ts';
@@ -95,7 +95,7 @@ class Run {
     this.server = await ServerProcess.start({
       dataDir,
       flags: ['--log-level', 'warn'],
-      nodeFlags: ['--max-semi-space-size=32', '--initial-old-space-size=96'],
+      nodeFlags: START_FLAGS,
       ...(build === undefined ? {} : { build }),
     });
     if (this.server.url === '') throw new Error(`the server did not start: ${this.server.stderr.trim()}`);

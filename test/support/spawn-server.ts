@@ -1,11 +1,16 @@
 /** Real server processes for tests: started from a build, watched, killed, and never left behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const ROOT = new URL('../..', import.meta.url).pathname;
 export const BUILD = join(ROOT, 'dist');
+
+/** Flags for Node that `npm start` has. */
+export const START_FLAGS = (
+  JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { readonly scripts: { readonly start: string } }
+).scripts.start.match(/--[a-z-]+=\d+/g) as readonly string[];
 
 export const ADMIN_KEY = `ind_${'0123456789abcdef'}_${'ab'.repeat(32)}`;
 

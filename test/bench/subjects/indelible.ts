@@ -1,11 +1,10 @@
 /** Our server: from the build, as shipped, with every check on. */
 import { setTimeout as wait } from 'node:timers/promises';
-import { ADMIN_KEY, killAll, ServerProcess } from '../../support/spawn-server.ts';
+import { ADMIN_KEY, killAll, ServerProcess, START_FLAGS } from '../../support/spawn-server.ts';
 import { forEach } from '../measure/concurrency.ts';
 import type { Subject } from './subject.ts';
 
 /** As `npm start` has it. */
-const NODE_FLAGS = ['--max-semi-space-size=32', '--initial-old-space-size=96'];
 const ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
 
 export interface IndelibleOptions {
@@ -109,7 +108,7 @@ export class Indelible implements Subject {
 }
 
 async function launch({ dataDir, flags = [] }: IndelibleOptions): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ dataDir, flags, nodeFlags: NODE_FLAGS, env: ENVIRONMENT });
+  const server = await ServerProcess.start({ dataDir, flags, nodeFlags: START_FLAGS, env: ENVIRONMENT });
   if (server.url === '') throw new Error(`the server did not start: ${server.stderr}`);
   return server;
 }
