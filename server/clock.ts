@@ -23,7 +23,7 @@ export const systemClock: Clock = {
 export interface ClockLimits {
   /** Largest forward step of the wall clock that is followed, in milliseconds. Default 24 h. */
   readonly maxForwardStep: number;
-  /** Largest age of the newest entry at start that still counts as a server that was off, in milliseconds. Default 400 days. */
+  /** Largest age of the newest entry and head at start that still counts as a server that was off, in milliseconds. Default 400 days. */
   readonly maxAbsence: number;
 }
 
@@ -41,7 +41,7 @@ export interface ClockAlarm {
 /**
  * The clock behind receivedAt (DESIGN §2, Time): base + monotonic, never decreasing. Backward steps of the wall clock are
  * ignored, forward ones followed up to a limit; beyond it the clock is *unsafe*, nothing is appended or signed, until the
- * clocks agree again (after a start: until the time since the newest entry is plausible) or an operator accepts the new time.
+ * clocks agree again (after a start: until the time since the newest entry or head is plausible) or an operator accepts the new time.
  * One bad second would otherwise spoil a log for ever.
  */
 export class EntryClock {
@@ -51,12 +51,12 @@ export class EntryClock {
   /** Wall time at monotonic zero, as we believe it. */
   #base: number;
   #unsafe = false;
-  /** Unsafe from the start on: the time of the newest entry is all that the wall clock can be compared with. */
+  /** Unsafe from the start on: the newest time of the store is all that the wall clock can be compared with. */
   #unproven = false;
   #behind: boolean;
   #last: number;
 
-  /** `newest` is the newest receivedAt of the store in microseconds, 0 for none: the clock starts not below it. */
+  /** `newest` is the newest time that the store states in microseconds, 0 for none: the clock starts not below it. */
   constructor(clock: Clock, newest: number, limits: ClockLimits, onAlarm: (alarm: ClockAlarm) => void) {
     this.#clock = clock;
     this.#limits = limits;
@@ -67,7 +67,7 @@ export class EntryClock {
     this.#behind = wall < newest - ALARM_STEP;
     if (this.#behind) onAlarm({ kind: 'backward_step', step: newest - wall });
     if (newest > 0 && wall - newest > limits.maxAbsence * 1000) {
-      // Stay at the newest entry until somebody who can read a calendar has looked.
+      // Stay at the newest time until somebody who can read a calendar has looked.
       this.#base = newest - clock.monotonicMicros();
       this.#unproven = true;
       this.#setUnsafe(wall - newest);

@@ -250,7 +250,7 @@ export const SETTINGS = {
   maxAbsence: {
     flag: 'max-absence',
     value: 'MS',
-    help: 'longest time since the newest entry that counts as having been off, milliseconds (400 days)',
+    help: 'longest time since the newest entry or head that counts as having been off, milliseconds (400 days)',
     fallback: String(CLOCK_LIMITS.maxAbsence),
     schema: whole(1000, 100 * MILLISECONDS_A_YEAR),
   },

@@ -132,7 +132,7 @@ export class LogServer {
       readonly end: ChainEnd;
       readonly logs: readonly Log[];
       readonly apiKeys: readonly ApiKey[];
-      readonly newestReceivedAt: number;
+      readonly newestTime: number;
     },
     options: LogServerOptions,
   ) {
@@ -147,7 +147,7 @@ export class LogServer {
     this.#originBase = options.originBase ?? `${Buffer.from(storeId.subarray(0, 8)).toString('hex')}.indelible.invalid`;
     for (const log of recovered.logs) this.#logs.set(log.name, log);
     for (const key of recovered.apiKeys) this.apiKeys.set(key);
-    this.entryClock = new EntryClock(clock, recovered.newestReceivedAt, options.clockLimits ?? CLOCK_LIMITS, (alarm) =>
+    this.entryClock = new EntryClock(clock, recovered.newestTime, options.clockLimits ?? CLOCK_LIMITS, (alarm) =>
       this.#observer.onClockAlarm?.(alarm),
     );
     if (options.adminKey !== undefined) this.apiKeys.fix(options.adminKey, this.#timestamp());

@@ -47,8 +47,8 @@ export interface Recovered {
   readonly end: ChainEnd;
   readonly logs: readonly Log[];
   readonly apiKeys: readonly ApiKey[];
-  /** Newest receivedAt of all logs in microseconds, 0 for none. */
-  readonly newestReceivedAt: number;
+  /** Newest time of all logs in microseconds: of a last entry that states one, or of a signed head. 0 for none. */
+  readonly newestTime: number;
   /** Whether a durable commit that was never acknowledged has been adopted. */
   readonly adopted: boolean;
 }
@@ -140,9 +140,13 @@ async function recoverStore({ store, guard, slots, storeId, keys }: RecoveryOpti
     end: { storeId, n, recordHash, sum, logCount: logs.length },
     logs,
     apiKeys,
-    newestReceivedAt: logs.reduce((newest, { state }) => Math.max(newest, state.lastReceivedAt), 0),
+    newestTime: logs.reduce((newest, log) => Math.max(newest, newestTimeOf(log)), 0),
     adopted: verdict.action === 'adopt',
   };
+}
+
+function newestTimeOf({ state, published, withheld }: Log): number {
+  return Math.max(state.lastReceivedAt, 1000 * Math.max(published.time, withheld?.time ?? 0));
 }
 
 /** S over all logs as they are must be the one of the last record: no log may be older, newer, missing or extra. */
@@ -173,7 +177,9 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   const own = keysOf(definition, keys);
   const secrets = { keys: own, signerOf: keys.signer, idDigest: keys.idDigest(origin) };
   if (definition.status === 'deleted') return openTombstone(store, definition, secrets);
-  const state = await loadLogState(store, name);
+  const loaded = await loadLogState(store, name);
+  // Leaves of raw logs state no time, so nothing vouches for the one in the edge: a bit of it would set the clock for ever. Their heads tell it.
+  const state = definition.kind === 'raw' ? { ...loaded, lastReceivedAt: 0 } : loaded;
   if (state.head.treeSize > state.treeSize) {
     throw refused(`log ${name} has ${state.treeSize} entries, but a head of size ${state.head.treeSize} was signed`);
   }
@@ -264,10 +270,11 @@ async function openTombstone(store: Store, definition: LogDefinition, secrets: L
   ) {
     throw new ServerError('damaged', `log ${name}: what is left of this deleted log is not what was signed last`);
   }
-  return new Log(definition, secrets, { ...edge, partials: [], open: [] }, published);
+  // The leaf that vouched for its time is gone.
+  return new Log(definition, secrets, { ...edge, lastReceivedAt: 0, partials: [], open: [] }, published);
 }
 
-/** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. Leaves of raw logs state none. */
+/** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. */
 async function checkLastReceivedAt(reader: TreeReader, log: Log): Promise<void> {
   const { treeSize, lastReceivedAt } = log.state;
   if (log.definition.kind !== 'events') return;

@@ -27,7 +27,7 @@ export async function createLogServer(
   options: LogServerOptions,
 ): Promise<{ server: LogServer; first: FirstStart }> {
   const end = { storeId: backing.storeId, n: 0, recordHash: NO_RECORD_HASH, sum: new LogSum(), logCount: 0 };
-  const server = new LogServer(backing, { end, logs: [], apiKeys: [], newestReceivedAt: 0 }, options);
+  const server = new LogServer(backing, { end, logs: [], apiKeys: [], newestTime: 0 }, options);
   return { server, first: await server.initialise(backing.storeId, options.adminKey === undefined) };
 }
 

@@ -42,6 +42,15 @@ describe('a start after a deletion', () => {
     expect((await restart(run.world)).main.published.treeSize).toBe(300);
   });
 
+  test('does not believe the time in the edge: the leaf that vouched for it is gone, and it would set the clock', async () => {
+    const world = await tombstone();
+    const run = await restart(
+      world,
+      edited(world, (rows) => flip(rows, 'log/main/~edge', 10)),
+    );
+    expect(run.server.entryClock.now()).toBeLessThan(run.clock.wallMicros() + 1e6);
+  });
+
   test.each<readonly [string, (rows: Map<string, Uint8Array>) => void, RegExp]>([
     ['edge missing', (rows) => rows.delete('log/main/~edge'), /main has no edge/],
     ['root of the edge changed', (rows) => flip(rows, 'log/main/~edge', 17), /main/],

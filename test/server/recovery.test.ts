@@ -83,8 +83,21 @@ describe('a start that finds what was promised', () => {
     await run.server.sequencer.appendRaw({ log: raw, leaves, source: 'x', idempotencyKey: undefined });
     await run.server.close();
     const again = await restart(run.world);
-    expect(again.server.log('raw')?.state).toEqual(raw.state);
-    expect(again.server.log('raw')?.state.lastReceivedAt).toBeGreaterThan(0);
+    expect(again.server.log('raw')?.state).toEqual({ ...raw.state, lastReceivedAt: 0 });
+  });
+
+  test('with a raw log whose edge states another time: no leaf vouches for that, and the clock does not go by it', async () => {
+    const run = await firstStart();
+    const raw = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    const leaf = new Uint8Array(3);
+    await run.server.sequencer.appendRaw({ log: raw, leaves: leaf, source: 'x', idempotencyKey: undefined });
+    const { lastReceivedAt } = raw.state;
+    await run.server.close();
+    const stored = await run.world.rows.get('log/raw/~edge');
+    const edge = { ...parseEdge(stored as Uint8Array), lastReceivedAt: lastReceivedAt + 270 * 86_400e6 };
+    await run.world.rows.commit([{ key: 'log/raw/~edge', value: encodeEdge(edge) }]);
+    const again = await restart(run.world);
+    expect(again.server.entryClock.now()).toBeLessThan(lastReceivedAt + 60e6);
   });
 
   test('with more keys than one page of the store', async () => {
@@ -111,6 +124,19 @@ describe('a start that finds what was promised', () => {
     );
     await append(again, other, 1);
     expect(other.state.lastReceivedAt).toBeGreaterThanOrEqual(newest);
+  });
+
+  test('its clock does not start before the newest head of any log', async () => {
+    const run = await firstStart();
+    const raw = await run.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    run.clock.advance(60_000);
+    const leaf = new Uint8Array(3);
+    await run.server.sequencer.appendRaw({ log: raw, leaves: leaf, source: 'x', idempotencyKey: undefined });
+    await run.server.publisher.publishDue();
+    const { time } = raw.published;
+    await run.server.close();
+    const again = await restart(run.world, { clock: new ManualClock() });
+    expect(again.server.entryClock.now()).toBeGreaterThanOrEqual(1000 * time);
   });
 
   test('keeps 1,024 commit records, and starts from them', async () => {
