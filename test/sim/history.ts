@@ -41,6 +41,8 @@ const DAY = 24 * HOUR;
 /** Steps of the clock that are followed, however many; and what a server that was off is believed. */
 const FOLLOWED = DAY;
 const ABSENCE = 400 * DAY;
+/** The times of heads are whole milliseconds, each later than the one before, and a start goes by them: it may be so far ahead of the clock. */
+const ROUNDING = 50_000;
 /** Tries to start over and over, with a fault each time. */
 const MAX_STARTS = 50;
 /** Steps without an end: something goes round in circles. */
@@ -86,7 +88,7 @@ class History {
     this.#onTrace = onTrace;
     const trace = (line: string): void => this.#trace(line);
     this.#scheduler = new Scheduler(this.#random, trace);
-    this.#oracle = new Oracle(() => this.#believed + this.#scheduler.monotonicMicros());
+    this.#oracle = new Oracle(() => this.#believed + ROUNDING + this.#scheduler.monotonicMicros());
     this.#faults = new Faults(drawRates(this.#random), this.#random);
     this.#world = {
       random: this.#random,
