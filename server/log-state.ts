@@ -22,7 +22,7 @@ import { ServerError } from './errors.ts';
 import type { FramedLeaves } from './frames.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from './storage/keys.ts';
 import { type Edge, parseEdge, parseOpenRow } from './storage/rows.ts';
-import type { Store } from './storage/store.ts';
+import type { ReadOnlyStore, Store } from './storage/store.ts';
 
 export interface LogState extends Edge {
   /** Partial tile of each tile level, its hashes only; empty where the width is 0. */
@@ -110,19 +110,11 @@ function hashesOf({ bytes, count }: OpenRun): Uint8Array {
   return leafHashes(bytes, prefixBounds(bytes, count));
 }
 
-/**
- * The leaves of the bundle that is not full at a tree size, from `begin` on, where a row begins: the first of the bundle, or one after which
- * nothing was appended for a while. Throws ServerError `damaged` where they are not all there.
- */
-async function readOpenRuns(
-  store: Store,
-  log: string,
-  treeSize: number,
-  begin: number = treeSize - (treeSize % TILE_WIDTH),
-): Promise<OpenRun[]> {
+/** The leaves of the bundle that is not full at a tree size. Throws ServerError `damaged` where they are not all there. */
+async function readOpenRuns(store: Store, log: string, treeSize: number): Promise<OpenRun[]> {
   const runs: OpenRun[] = [];
-  let next = begin;
-  const range = { gte: openKey(log, begin), lt: openKey(log, treeSize), limit: TILE_WIDTH };
+  let next = treeSize - (treeSize % TILE_WIDTH);
+  const range = { gte: openKey(log, next), lt: openKey(log, treeSize), limit: TILE_WIDTH };
   for (const { key, value } of await store.list(range)) {
     if (key !== openKey(log, next)) break;
     const count = countLeaves(key, value, treeSize - next);
@@ -143,38 +135,58 @@ function countLeaves(key: string, value: Uint8Array, limit: number): number {
 }
 
 /**
- * Hashes of the leaves from `from` to `to` of the bundle that was not full at the size `to`. A commit may have filled it since, and be in
- * the store before it is in the log's state: then its open rows are gone, and the bundle came with the same batch.
+ * Hashes of the leaves from `from` to the size of the bundle that was not full at it, read back where its open rows should be: heads stand
+ * between two commits, so a row begins at `from`. A commit may have filled the bundle since, and be in the store before it is in the log's
+ * state: then these rows are gone, and the bundle came with the same batch.
  */
-async function readLastHashes(store: Store, log: string, from: number, to: number): Promise<Uint8Array> {
-  const index = Math.floor(from / TILE_WIDTH);
-  try {
-    // Heads stand between two commits, so a row begins there; to read the bundle's first rows as well was half of what a log cost in a round
-    // over thousands.
-    return concatBytes(...(await readOpenRuns(store, log, to, from)).map(hashesOf));
-  } catch (error) {
-    const bytes = await store.get(bundleKey(log, index));
-    if (bytes === undefined) throw error;
-    const bounds = boundsOf(log, index, bytes);
-    return leafHashes(bytes, bounds.subarray(2 * (from % TILE_WIDTH), 2 * (to - index * TILE_WIDTH)));
+async function readLastHashes(
+  store: Store,
+  log: string,
+  from: number,
+  { treeSize, open }: Growth,
+  rows: RowReader,
+): Promise<Uint8Array> {
+  const firsts = open.map(({ first }) => first).filter((first) => first >= from && first < treeSize);
+  const values = await rows.getMany(firsts.map((first) => openKey(log, first)));
+  const found: Uint8Array[] = [];
+  let next = from;
+  for (const [i, first] of firsts.entries()) {
+    const row = values[i];
+    if (row === undefined || first !== next) break;
+    next += countLeaves(openKey(log, first), row, treeSize - first);
+    found.push(row);
   }
+  if (next === treeSize) return hashesOf({ first: from, count: treeSize - from, bytes: concatBytes(...found) });
+  const index = Math.floor(from / TILE_WIDTH);
+  const bytes = await store.get(bundleKey(log, index));
+  if (bytes === undefined)
+    throw new ServerError('damaged', `log ${log}: leaf ${next} is missing among its open leaves`);
+  const bounds = boundsOf(log, index, bytes);
+  return leafHashes(bytes, bounds.subarray(2 * (from % TILE_WIDTH), 2 * (treeSize - index * TILE_WIDTH)));
 }
 
 /** Bundles read in one go while growth is verified, and a pause for others between; of the largest raw leaves they take 268 MB. */
 const CHUNK = 16;
 
+/** How far a log grew, and where its open rows begin then or later. */
+export type Growth = Pick<LogState, 'treeSize' | 'open'>;
+
+type RowReader = Pick<ReadOnlyStore, 'getMany'>;
+
 /**
- * Verifies from stored bytes alone that a log grew from a frontier it had to `treeSize`: every leaf since is read and hashed,
- * every tile that became full since is compared with what it must hold. Returns the frontier at `treeSize`; that its root is
+ * Verifies from stored bytes alone that a log grew from a frontier it had to `to`: every leaf since is read and hashed,
+ * every tile that became full since is compared with what it must hold. Returns the frontier there; that its root is
  * the one about to be signed is for the caller to check. An extension of the old frontier is a consistency proof, with
- * nothing left out. Throws ServerError `damaged`.
+ * nothing left out. `openRows` reads the open rows in the store's place. Throws ServerError `damaged`.
  */
 export async function verifyGrowth(
   store: Store,
   log: string,
   from: { readonly treeSize: number; readonly frontier: Frontier },
-  treeSize: number,
+  to: Growth,
+  openRows: RowReader = store,
 ): Promise<TreeHash[]> {
+  const { treeSize } = to;
   const frontier = from.frontier.slice();
   let completed: CompletedTile[] = [];
   let at = from.treeSize;
@@ -201,7 +213,7 @@ export async function verifyGrowth(
     await checkTiles(store, log, completed);
     completed = [];
   }
-  if (at < treeSize) extend(await readLastHashes(store, log, at, treeSize));
+  if (at < treeSize) extend(await readLastHashes(store, log, at, to, openRows));
   return frontier;
 }
 

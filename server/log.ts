@@ -1,9 +1,10 @@
 /** One log of the server: its definition, its keys, its committed state and its published head. */
-import type { NoteSigner, VerifierKey } from '../proofs/key.ts';
+import type { VerifierKey } from '../proofs/key.ts';
 import { emptyRoot, type TreeHash } from '../tree/hash.ts';
 import { ServerError } from './errors.ts';
 import { type KeyRotation, type LogKeys, logKeys } from './log-keys.ts';
 import type { LogState } from './log-state.ts';
+import type { ServerSigner } from './openssl-signer.ts';
 import { encodeChecked, parseChecked } from './storage/checked-json.ts';
 
 export type LogKind = 'events' | 'raw';
@@ -164,7 +165,7 @@ export function parseDefinition(bytes: Uint8Array): LogDefinition {
 export interface LogSecrets {
   /** The keys that the definition names. */
   readonly keys: LogKeys;
-  readonly signerOf: (origin: string, epoch: number) => NoteSigner;
+  readonly signerOf: (origin: string, epoch: number) => ServerSigner;
   /** Digest of an id, for the key of its row. */
   readonly idDigest: (id: string) => string;
 }
@@ -217,7 +218,7 @@ export class Log {
   }
 
   /** The signer that `verifier_key` names. */
-  get signer(): NoteSigner {
+  get signer(): ServerSigner {
     return this.#keys.signer;
   }
 
@@ -227,7 +228,7 @@ export class Log {
   }
 
   /** The signer of an epoch that is not in use yet. */
-  signerOf(epoch: number): NoteSigner {
+  signerOf(epoch: number): ServerSigner {
     return this.#signerOf(this.#definition.origin, epoch);
   }
 

@@ -3,6 +3,7 @@
  * takes 1 ms. A server of ten thousand logs signs most of them every second.
  */
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { promisify } from 'node:util';
 import { SEED_SIZE } from '../proofs/ed25519.ts';
 import { makeVerifierKey, type NoteSigner } from '../proofs/key.ts';
 
@@ -31,8 +32,15 @@ function takesHalf(): boolean {
   }
 }
 
+/** A signer that can also sign in a thread of Node's pool, while this one does other things. */
+export interface ServerSigner extends NoteSigner {
+  signAside(message: Uint8Array): Promise<Uint8Array>;
+}
+
+const signInPool = promisify(sign);
+
 /** A signer whose verifier key has this name. Throws a RangeError on a seed of another length. */
-export function opensslSigner(name: string, seed: Uint8Array): NoteSigner {
+export function opensslSigner(name: string, seed: Uint8Array): ServerSigner {
   if (seed.length !== SEED_SIZE) throw new RangeError(`a seed has ${SEED_SIZE} bytes, not ${seed.length}`);
   const key = TAKES_HALF ? readJwk(seed) : readDer(seed);
   const { x } = createPublicKey(key).export({ format: 'jwk' });
@@ -40,5 +48,6 @@ export function opensslSigner(name: string, seed: Uint8Array): NoteSigner {
   return {
     verifierKey: makeVerifierKey(name, publicKey),
     sign: (message) => new Uint8Array(sign(null, message, key)),
+    signAside: async (message) => new Uint8Array(await signInPool(null, message, key)),
   };
 }

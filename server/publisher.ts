@@ -10,13 +10,14 @@ import { equalBytes } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';
 import type { Clock, EntryClock } from './clock.ts';
 import { ServerError } from './errors.ts';
+import { joinReads } from './joined-reads.ts';
 import type { Log, Published } from './log.ts';
-import { signHead } from './log-keys.ts';
+import { signHead, signHeadAside } from './log-keys.ts';
 import { verifyGrowth } from './log-state.ts';
 import { isStopping, type Sequencer } from './sequencer.ts';
 import { withheldKey } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
-import type { Store } from './storage/store.ts';
+import type { ReadOnlyStore, Store } from './storage/store.ts';
 import { storeHead } from './store-head.ts';
 
 export interface PublisherIntervals {
@@ -33,6 +34,8 @@ export const PUBLISHER_INTERVALS: PublisherIntervals = { interval: 1000, refresh
  * thousand of them took 15 s under load.
  */
 const TOGETHER = 32;
+/** So few are signed in this thread: 40 µs each, without the way to another one. */
+const FEW = 8;
 /**
  * Where there are more, a pause of this many times what they took follows: signing thousands of logs that grow at once leaves the appends most of
  * the time, and their heads are some seconds older instead.
@@ -148,7 +151,7 @@ export class Publisher {
   }
 
   async #publishDue(): Promise<void> {
-    const { clock, entryClock, logs } = this.#options;
+    const { store, clock, entryClock, logs } = this.#options;
     const start = entryClock.now();
     // Nothing is signed while the clock is unsafe.
     if (start === undefined) return;
@@ -162,7 +165,8 @@ export class Publisher {
       const began = clock.monotonicMicros();
       const some = inOrder.slice(at, at + TOGETHER).filter((log) => this.#isDue(log, now));
       for (const log of some) log.signing = true;
-      const signed = await Promise.all(some.map((log) => this.#sign(log, now)));
+      const turn: Turn = { now, openRows: joinReads(store), aside: some.length > FEW };
+      const signed = await Promise.all(some.map((log) => this.#sign(log, turn)));
       const took = (clock.monotonicMicros() - began) / 1000;
       if (signed.length > 0) await this.#store(signed);
       for (const log of some) log.signing = false;
@@ -209,10 +213,10 @@ export class Publisher {
     }
   }
 
-  async #sign(log: Log, now: number): Promise<Signed> {
+  async #sign(log: Log, { now, openRows, aside }: Turn): Promise<Signed> {
     const { store, frontierAt } = this.#options;
-    const { treeSize, rootHash, lastReceivedAt } = log.state;
-    const last = log.published;
+    const { state, published: last } = log;
+    const { treeSize, rootHash, lastReceivedAt } = state;
     let verified = this.#verified.get(log);
     if (verified?.treeSize !== last.treeSize) {
       verified = { treeSize: last.treeSize, frontier: await frontierAt(log, last.treeSize) };
@@ -223,7 +227,7 @@ export class Publisher {
         `log ${log.name}: the stored tree at size ${last.treeSize} is not the one that was signed`,
       );
     }
-    const frontier = await verifyGrowth(store, log.name, verified, treeSize);
+    const frontier = await verifyGrowth(store, log.name, verified, state, openRows);
     if (!equalBytes(frontierRoot(frontier), rootHash)) {
       throw new ServerError(
         'damaged',
@@ -234,7 +238,8 @@ export class Publisher {
     const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
     // Keys that change while this head is stored concern the next one.
     log.resign = false;
-    const checkpoint = signHead({ origin: log.definition.origin, treeSize, rootHash }, log.keys);
+    const stated = { origin: log.definition.origin, treeSize, rootHash };
+    const checkpoint = aside ? await signHeadAside(stated, log.keys) : signHead(stated, log.keys);
     return { log, head: { treeSize, rootHash, checkpoint, time } };
   }
 
@@ -269,6 +274,14 @@ export class Publisher {
     await this.#options.clock.sleep(Math.min(this.#intervals.refresh, 10_000), wake.signal).catch(() => {});
     this.#nudge = () => {};
   }
+}
+
+/** What logs share that are signed side by side. */
+interface Turn {
+  readonly now: number;
+  readonly openRows: Pick<ReadOnlyStore, 'getMany'>;
+  /** Whether signatures are made in other threads. */
+  readonly aside: boolean;
 }
 
 interface Signed {

@@ -198,7 +198,7 @@ async function openLog(store: Store, definition: LogDefinition, keys: KeyRing): 
   if (withheld !== undefined) {
     signed = await verifyWithheld(store, log, withheld, signed);
   }
-  const grown = await verifyGrowth(store, name, signed, state.treeSize);
+  const grown = await verifyGrowth(store, name, signed, state);
   if (!equalBytes(frontierRoot(grown), state.rootHash)) {
     throw new ServerError(
       'damaged',
@@ -247,7 +247,7 @@ async function verifyWithheld(
       `log ${log.name} has ${log.state.treeSize} entries and a published head of size ${from.treeSize}, but withholds one of size ${treeSize}`,
     );
   }
-  const frontier = await verifyGrowth(store, log.name, from, treeSize);
+  const frontier = await verifyGrowth(store, log.name, from, { ...log.state, treeSize });
   if (!equalBytes(frontierRoot(frontier), rootHash)) {
     throw new ServerError(
       'damaged',

@@ -7,11 +7,10 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { NoteSigner } from '../proofs/key.ts';
 import { fromHex, toHex, utf8 } from '../tree/bytes.ts';
 import { EXIT, ExitError } from './errors.ts';
 import { createWhole, makeDirectory } from './files.ts';
-import { opensslSigner } from './openssl-signer.ts';
+import { opensslSigner, type ServerSigner } from './openssl-signer.ts';
 
 const SEED_SIZE = 32;
 
@@ -74,7 +73,7 @@ function derive(master: Uint8Array, storeId: Uint8Array, purpose: string, origin
 /** What a server derives from its master seed; the seed itself stays in here. */
 export interface KeyRing {
   /** Signer of a log: Ed25519, name = origin. */
-  signer(origin: string, epoch: number): NoteSigner;
+  signer(origin: string, epoch: number): ServerSigner;
   /** Digest of an id under the log's id key, base64url without padding. */
   idDigest(origin: string): (id: string) => string;
 }

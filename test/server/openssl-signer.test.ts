@@ -4,7 +4,7 @@ import { verifySignature } from '../../proofs/ed25519.ts';
 import { ed25519Signer } from '../../proofs/key.ts';
 import { opensslSigner } from '../../server/openssl-signer.ts';
 
-test('OpenSSL has the same key for a seed, and the same signature for a message, as the core', () => {
+test('OpenSSL has the same key for a seed, and the same signature for a message, as the core, here and in other threads', async () => {
   for (let i = 0; i < 20; i++) {
     const seed = new Uint8Array(randomBytes(32));
     const message = new Uint8Array(randomBytes(i * 13));
@@ -12,6 +12,7 @@ test('OpenSSL has the same key for a seed, and the same signature for a message,
     expect(own.verifierKey).toEqual(core.verifierKey);
     const signature = own.sign(message);
     expect(signature).toEqual(core.sign(message));
+    expect(await own.signAside(message)).toEqual(signature);
     expect(verifySignature(signature, message, own.verifierKey.publicKey)).toBe(true);
   }
 });

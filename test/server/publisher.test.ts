@@ -96,6 +96,42 @@ describe('signing', () => {
     ]);
   });
 
+  test('of many logs each has the head of its own tree, by its own keys, also while one gets a new key', async () => {
+    const run = await firstStart();
+    const logs = await Promise.all(
+      Array.from({ length: 40 }, (_, i) =>
+        run.server.createLog({ name: `log-${i}`, kind: 'events', publicReads: true, idPointer: null }, 'x'),
+      ),
+    );
+    const sizes = [1, 3, 256, 257, 300];
+    await Promise.all(logs.map((log, i) => append(run, log, sizes[i % 5] as number)));
+    await run.server.rotateKey(logs[7] as Log, 'x');
+    await run.server.publisher.publishDue();
+    for (const { state, published, verifierKeys } of logs) {
+      for (const key of verifierKeys) {
+        const { treeSize, rootHash } = openCheckpoint(published.checkpoint, key);
+        expect([treeSize, hex(rootHash)]).toEqual([state.treeSize, hex(state.rootHash)]);
+      }
+    }
+    expect(logs[7]?.verifierKeys.length).toBe(2);
+  });
+
+  test('of many logs a damaged one is named, and nothing is signed with it', async () => {
+    const run = await firstStart();
+    const logs = await Promise.all(
+      Array.from({ length: 12 }, (_, i) =>
+        run.server.createLog({ name: `log-${i}`, kind: 'events', publicReads: true, idPointer: null }, 'x'),
+      ),
+    );
+    await Promise.all(logs.map((log) => append(run, log, 3)));
+    await damage(run, 'log/log-5/open/0000000000000000', 20);
+    expect(await errorOf(run.server.publisher.publishDue())).toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining('log-5'),
+    });
+    expect(logs.every(({ published }) => published.treeSize === 0)).toBe(true);
+  });
+
   test('times of heads increase, and are not before their newest entry', async () => {
     const run = await firstStart();
     const times = [run.main.published.time];

@@ -3,7 +3,8 @@
  * history is about is which heads are signed and shown, not whether Ed25519 can be forged.
  */
 import { createHash } from 'node:crypto';
-import { makeVerifierKey, type NoteSigner } from '../../proofs/key.ts';
+import { makeVerifierKey } from '../../proofs/key.ts';
+import type { ServerSigner } from '../../server/openssl-signer.ts';
 import { equalBytes } from '../../tree/bytes.ts';
 
 export const PUBLIC_KEY_SIZE = 32;
@@ -30,7 +31,11 @@ export function verifySignature(signature: Uint8Array, message: Uint8Array, publ
   return equalBytes(signature, signatureOf(message, publicKey));
 }
 
-export function opensslSigner(name: string, seed: Uint8Array): NoteSigner {
+export function opensslSigner(name: string, seed: Uint8Array): ServerSigner {
   const publicKey = publicKeyOf(seed);
-  return { verifierKey: makeVerifierKey(name, publicKey), sign: (message) => signatureOf(message, publicKey) };
+  return {
+    verifierKey: makeVerifierKey(name, publicKey),
+    sign: (message) => signatureOf(message, publicKey),
+    signAside: async (message) => signatureOf(message, publicKey),
+  };
 }
