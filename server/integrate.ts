@@ -62,6 +62,7 @@ export function integrate(log: string, before: LogState, leaves: FramedLeaves, l
 
 /** Hashes of the leaves: those that are known, and for the others what stands at these bounds. */
 function hashesOf({ bytes, count, hashed = [] }: FramedLeaves, bounds: Uint32Array): Uint8Array {
+  if (hashed.length === 0) return leafHashes(bytes, bounds);
   const all = new Uint8Array(count * HASH_SIZE);
   let at = 0;
   const hashUpTo = (end: number): void => {
@@ -109,8 +110,9 @@ function cutBundles(
     at = full;
   }
   if (at === end) return open;
-  // A copy, for it stays in memory until its bundle is full. One row for all of a commit: a row each was a fifth of a single append.
-  const run = { first: at, count: end - at, bytes: bytes.slice(cut) };
+  // It stays in memory until its bundle is full, so nothing else may. One row for all of a commit: a row each was a fifth of a single append.
+  const isWhole = cut === 0 && bytes.length === bytes.buffer.byteLength;
+  const run = { first: at, count: end - at, bytes: isWhole ? bytes : bytes.slice(cut) };
   writes.push({ key: openKey(log, at), value: run.bytes });
   return [...open, run];
 }

@@ -48,6 +48,11 @@ export function extendFrontier(
   leafHashes: Uint8Array,
   onNodes?: (level: number, nodes: Uint8Array) => void,
 ): void {
+  // By itself: arrays for one node a level cost more than its hash.
+  if (leafHashes.length === HASH_SIZE) {
+    pushToFrontier(frontier, treeSize, asTreeHash(leafHashes), onNodes);
+    return;
+  }
   /** What stays without a sibling, the smallest first. */
   const single: TreeHash[] = [];
   let nodes = leafHashes;

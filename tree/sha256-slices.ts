@@ -16,7 +16,7 @@ type Sha256 = (bytes: Uint8Array) => Uint8Array;
 const DIGEST = 32;
 
 /**
- * `single` hashes what is alone, and what is longer than `maxBlocks` blocks. The lanes are made at the first call: who never hashes many does
+ * `single` hashes what is alone, and what is longer than `maxBlocks` blocks. The lanes are made when there are first two: who never hashes many does
  * not wait for them, and no page is told of a policy that forbids what it does not need.
  */
 export function makeSha256Slices(single: Sha256, maxBlocks: number): Sha256Slices {
@@ -33,9 +33,13 @@ export function makeSha256Slices(single: Sha256, maxBlocks: number): Sha256Slice
   };
   let opened: Lanes | 'none' | undefined;
   return (prefix, bytes, bounds) => {
-    opened ??= openLanes(one) ?? 'none';
     const count = bounds.length / 2;
     const digests = new Uint8Array(count * DIGEST);
+    if (count === 1) {
+      digests.set(one(prefix, bytes.subarray(bounds[0], bounds[1])));
+      return digests;
+    }
+    opened ??= openLanes(one) ?? 'none';
     for (let first = 0; first < count; ) {
       const end = windowEnd(bounds, first);
       const own = bounds.subarray(2 * first, 2 * end);

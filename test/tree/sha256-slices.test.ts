@@ -17,7 +17,7 @@ function counted(maxBlocks: number): { readonly slices: Sha256Slices; readonly a
     calls++;
     return sha256(bytes);
   }, maxBlocks);
-  slices(0, new Uint8Array(1), Uint32Array.of(0, 1));
+  slices(0, new Uint8Array(2), Uint32Array.of(0, 1, 1, 2));
   calls = 0;
   return { slices, alone: () => calls };
 }
