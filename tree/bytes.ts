@@ -110,7 +110,10 @@ export function readU16(bytes: Uint8Array, at: number): number {
 
 /** Writes a 32-bit big-endian number. */
 export function writeU32(out: Uint8Array, at: number, value: number): void {
-  for (let i = 3, rest = value; i >= 0; i--, rest = Math.floor(rest / 256)) out[at + i] = rest % 256;
+  // biome-ignore lint/suspicious/noBitwiseOperators: upper and lower half
+  writeU16(out, at, value >>> 16);
+  // biome-ignore lint/suspicious/noBitwiseOperators: upper and lower half
+  writeU16(out, at + 2, value & 65_535);
 }
 
 /** Reads a 32-bit big-endian number. Throws a RangeError past the end. */

@@ -11,7 +11,12 @@ export function unsnappy(compressed: Uint8Array, most: number): Uint8Array {
   if (length > most) throw new RangeError(`more than ${most} bytes`);
   const out = new Uint8Array(length);
   let at = 0;
-  const little = (size: number): number => input.bytes(size).reduceRight((value, byte) => value * 256 + byte, 0);
+  const little = (size: number): number => {
+    const bytes = input.bytes(size);
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + (bytes[i] as number);
+    return value;
+  };
   while (!input.done) {
     const tag = little(1);
     const rest = Math.floor(tag / 4);
