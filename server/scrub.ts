@@ -14,10 +14,11 @@ import { checkApiKeys, checkCommits, checkDefinitions, checkStoreRow } from './c
 import type { Clock } from './clock.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
+import type { LogState } from './log-state.ts';
 import type { KeyRing } from './secrets.ts';
 import type { Sequencer } from './sequencer.ts';
 import { edgeKey } from './storage/keys.ts';
-import { encodeEdge } from './storage/rows.ts';
+import { encodeEdge, parseEdge } from './storage/rows.ts';
 import type { Store } from './storage/store.ts';
 
 export interface ScrubOptions {
@@ -171,13 +172,13 @@ export class Scrub {
     const key = edgeKey(log.name);
     let found: Fault | undefined;
     for (let i = 0; i < TRIES; i++) {
-      let read: { readonly stored: Promise<Uint8Array | undefined>; readonly before: Uint8Array };
+      let read: { readonly stored: Promise<Uint8Array | undefined>; readonly before: LogState };
       try {
         read = await sequencer.change(() => {
           const stored = (store.uncached ?? store).get(key);
           // Heard below; until then its failure is nobody's.
           stored.catch(() => undefined);
-          return { stored, before: encodeEdge(log.state) };
+          return { stored, before: log.state };
         });
       } catch (error) {
         // A server that stops, or refuses changes for now, has nothing to be compared between.
@@ -185,14 +186,14 @@ export class Scrub {
         throw error;
       }
       const stored = await read.stored.catch(() => undefined);
-      if (stored !== undefined && (equalBytes(stored, read.before) || equalBytes(stored, encodeEdge(log.state))))
+      if (stored !== undefined && [read.before, log.state].some((state) => equalBytes(stored, rowOf(state, stored))))
         return;
       const said = stored === undefined ? null : toHex(stored);
       found = fault('edge', stored === undefined ? 'missing' : 'differs', {
         log: log.name,
         key,
         stored: said,
-        derived: `${toHex(read.before)}, as in memory`,
+        derived: `${toHex(encodeEdge(read.before))}, as in memory`,
       });
     }
     if (found !== undefined) report(found);
@@ -208,6 +209,19 @@ export class Scrub {
     if (wait >= NAP) await clock.sleep(Math.ceil(wait), this.#stop.signal);
     else await new Promise(setImmediate);
   };
+}
+
+/**
+ * The edge row of a state. After a start memory has no time where no leaf states one (recovery.ts), and the row keeps the one it has until the
+ * log's next commit.
+ */
+function rowOf(state: LogState, stored: Uint8Array): Uint8Array {
+  if (state.lastReceivedAt > 0 || state.treeSize === 0) return encodeEdge(state);
+  try {
+    return encodeEdge({ ...state, lastReceivedAt: parseEdge(stored).lastReceivedAt });
+  } catch {
+    return encodeEdge(state);
+  }
 }
 
 function placeOf({ log, kind, key, index }: Fault): string {

@@ -5,7 +5,7 @@ import type { Scrub } from '../../server/scrub.ts';
 import { bundleKey, edgeKey, eventKey, headKey, openKey, tileKey } from '../../server/storage/keys.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
 import { settle } from '../support/manual-clock.ts';
-import { append, firstStart, type Run } from './memory-server.ts';
+import { append, firstStart, type Run, restart } from './memory-server.ts';
 
 const RATE = 100_000;
 
@@ -13,6 +13,12 @@ async function scrubbed(entries: number, rate = RATE): Promise<Run & { readonly 
   const run = await firstStart({ scrub: { rate, delay: 5000, pause: 60_000 } });
   await append(run, run.main, entries);
   await run.server.publisher.publishDue();
+  return { ...run, scrub: run.server.scrub as Scrub };
+}
+
+/** The same store after a start. */
+async function scrubbedAgain({ world, clock }: Run): Promise<Run & { readonly scrub: Scrub }> {
+  const run = await restart(world, { clock }, { scrub: { rate: RATE, delay: 5000, pause: 60_000 } });
   return { ...run, scrub: run.server.scrub as Scrub };
 }
 
@@ -110,6 +116,23 @@ describe('a round', () => {
     expect(run.damage).toHaveLength(2);
     expect(run.fatal).toEqual([]);
     await append(run, run.main, 1);
+  });
+
+  test('after a restart believes no more of the time in the edge of a raw and of a deleted log than the start did', async () => {
+    const before = await scrubbed(300);
+    const raw = await before.server.createLog({ name: 'raw', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    const leaf = new Uint8Array(3);
+    await before.server.sequencer.appendRaw({ log: raw, leaves: leaf, source: 'x', idempotencyKey: undefined });
+    await before.server.freezeLog(before.main, 'x');
+    await before.server.publisher.publishDue();
+    await before.server.deleteLog(before.main, 'x');
+    await before.server.close();
+    const run = await scrubbedAgain(before);
+    await elapse(run.clock, run.scrub.round());
+    expect(run.damage).toEqual([]);
+    await damage(run, edgeKey('raw'), 30);
+    await elapse(run.clock, run.scrub.round());
+    expect(run.damage).toEqual([expect.stringContaining('log raw: edge')]);
   });
 
   test('does not flood whoever listens', async () => {
