@@ -91,9 +91,11 @@ export class Oracle {
       const hash = toBase64(leafHash(entryLeaf({ ...entry, event }, ORIGIN)));
       if (hash !== toBase64(entry.leafHash))
         return `entry ${entry.leafIndex} was acknowledged with a leaf hash of other bytes`;
-      const id = String(entry.leafIndex);
+      // Not a number alone: an altered event may have any number for its id, and would pass for the entry of that index.
+      const id = `the entry of index ${entry.leafIndex}`;
       const before = this.events.acknowledged.get(id);
-      if (before !== undefined && before.leafHash !== hash) return `two entries were acknowledged at ${id}`;
+      if (before !== undefined && before.leafHash !== hash)
+        return `two entries were acknowledged at ${entry.leafIndex}`;
       this.events.acknowledged.set(id, { id, text: fromUtf8(event), leafIndex: entry.leafIndex, leafHash: hash });
     }
     return undefined;
