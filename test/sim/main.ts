@@ -14,7 +14,7 @@ const [build = 'dist', seed, operations = '1000'] = process.argv.slice(2);
 
 register(new URL('replacements.js', import.meta.url));
 seededCrypto();
-virtualFiles();
+const closeFiles = virtualFiles();
 // Loaded only now: what these import must find the replacements in place.
 const { loadParts } = await import('./parts.ts');
 const { runHistory } = await import('./history.ts');
@@ -27,6 +27,7 @@ process.on('unhandledRejection', (error) => {
 
 async function simulate(number: number, length: number, onTrace?: (line: string) => void): Promise<HistoryReport> {
   stray = undefined;
+  closeFiles();
   const report = await runHistory({
     parts,
     seed: number,

@@ -20,8 +20,8 @@ interface Descriptor {
 
 type Done = (error: Error | null, written?: number) => void;
 
-/** Puts them into place. */
-export function virtualFiles(): void {
+/** Puts them into place. Returns what closes all that are open: whoever was killed has closed none, and each holds a world. */
+export function virtualFiles(): () => void {
   const real = { ...fs };
   const open = new Map<number, Descriptor>();
   let next = FIRST_DESCRIPTOR;
@@ -70,6 +70,7 @@ export function virtualFiles(): void {
   };
   Object.assign(fs, replacements);
   syncBuiltinESMExports();
+  return () => open.clear();
 }
 
 function call<T>(original: unknown, args: readonly unknown[]): T {
