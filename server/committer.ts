@@ -203,6 +203,7 @@ export class Committer {
 
     this.#end = { ...end, n, recordHash, logCount };
     for (const [log, state] of states) log.state = state;
+    for (const { log, leaves } of transaction.touched.values()) log.appendedBytes += leaves.bytes.length;
     transaction.done();
     return leafHashes;
   }

@@ -181,6 +181,8 @@ export class Log {
   published: Published;
   /** A head that is signed and stored, and waits for its witnesses. Only publisher, cosigning and recovery replace it. */
   withheld: Published | undefined;
+  /** Bytes of all leaves that were appended since the start. Only the committer adds to it. */
+  appendedBytes = 0;
   /** Whether a head has to be signed though the log has not grown: its keys changed. Forgotten at a restart: then the next refresh does it. */
   resign = false;
   /** Whether a head is being signed, and is neither shown nor withheld yet. */

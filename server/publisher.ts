@@ -75,7 +75,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #intervals: PublisherIntervals;
   /** Frontier at each log's newest signed head, as read back from the store. */
-  readonly #verified = new Map<Log, { readonly treeSize: number; readonly frontier: Frontier }>();
+  readonly #verified = new Map<Log, Verified>();
   readonly #waiters = new Set<Waiter>();
   readonly #stop = new AbortController();
   /** Ends the pause between two rounds; once it is aborted there are none. */
@@ -217,9 +217,10 @@ export class Publisher {
     const { store, frontierAt } = this.#options;
     const { state, published: last } = log;
     const { treeSize, rootHash, lastReceivedAt } = state;
+    const { appendedBytes } = log;
     let verified = this.#verified.get(log);
     if (verified?.treeSize !== last.treeSize) {
-      verified = { treeSize: last.treeSize, frontier: await frontierAt(log, last.treeSize) };
+      verified = { treeSize: last.treeSize, frontier: await frontierAt(log, last.treeSize), appendedBytes: undefined };
     }
     if (!equalBytes(frontierRoot(verified.frontier), last.rootHash)) {
       throw new ServerError(
@@ -227,14 +228,16 @@ export class Publisher {
         `log ${log.name}: the stored tree at size ${last.treeSize} is not the one that was signed`,
       );
     }
-    const frontier = await verifyGrowth(store, log.name, verified, state, openRows);
+    const { appendedBytes: before } = verified;
+    const growth = before === undefined ? state : { ...state, bytes: appendedBytes - before };
+    const frontier = await verifyGrowth(store, log.name, verified, growth, openRows);
     if (!equalBytes(frontierRoot(frontier), rootHash)) {
       throw new ServerError(
         'damaged',
         `log ${log.name}: the stored leaves do not hash to the root at size ${treeSize}; nothing was signed`,
       );
     }
-    this.#verified.set(log, { treeSize, frontier });
+    this.#verified.set(log, { treeSize, frontier, appendedBytes });
     const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
     // Keys that change while this head is stored concern the next one.
     log.resign = false;
@@ -274,6 +277,14 @@ export class Publisher {
     await this.#options.clock.sleep(Math.min(this.#intervals.refresh, 10_000), wake.signal).catch(() => {});
     this.#nudge = () => {};
   }
+}
+
+/** What was read back of a log for its newest signed head. */
+interface Verified {
+  readonly treeSize: number;
+  readonly frontier: Frontier;
+  /** What the log had counted by then; unknown of what was not verified in this run. */
+  readonly appendedBytes: number | undefined;
 }
 
 /** What logs share that are signed side by side. */

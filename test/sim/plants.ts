@@ -106,8 +106,8 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   'signed-without-reading-back': [
     bug(
       'publisher.js',
-      'const frontier = await verifyGrowth(store, log.name, verified, state, openRows);',
-      'const frontier = log.state.treeSize === treeSize ? log.state.frontier : await verifyGrowth(store, log.name, verified, state, openRows);',
+      'const frontier = await verifyGrowth(store, log.name, verified, growth, openRows);',
+      'const frontier = log.state.treeSize === treeSize ? log.state.frontier : await verifyGrowth(store, log.name, verified, growth, openRows);',
     ),
   ],
   'head-times-repeat': [
