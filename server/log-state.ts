@@ -215,12 +215,14 @@ export async function verifyGrowth(
   const lastFull = Math.floor(treeSize / TILE_WIDTH);
   for (let bundle = Math.floor(at / TILE_WIDTH); bundle < lastFull; bundle += chunk) {
     const indexes = Array.from({ length: Math.min(chunk, lastFull - bundle) }, (_, i) => bundle + i);
-    const bundles = await store.getMany(indexes.map((index) => bundleKey(log, index)));
+    // Bundles and the tiles above them in one go: under overload each takes a turn of a third of a second.
+    const keys = [(index: number) => bundleKey(log, index), (index: number) => tileKey(log, { level: 0, index })];
+    const values = await store.getMany(keys.flatMap((keyOf) => indexes.map(keyOf)));
     for (const [i, index] of indexes.entries()) {
-      const bytes = bundles[i];
+      const bytes = values[i];
       extend(leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes).subarray(2 * (at % TILE_WIDTH))));
     }
-    await checkTiles(store, log, completed);
+    await checkTiles(store, log, completed, (index) => values[indexes.length + index - bundle]);
     completed = [];
   }
   if (at < treeSize) extend(await readLastHashes(store, log, at, to, openRows));
@@ -238,13 +240,21 @@ interface CompletedTile {
   readonly bytes: Uint8Array | undefined;
 }
 
-async function checkTiles(store: Store, log: string, completed: readonly CompletedTile[]): Promise<void> {
-  const tiles = await store.getMany(completed.map((tile) => tileKey(log, tile)));
-  for (const [i, { level, index, root, bytes }] of completed.entries()) {
-    const tile = tiles[i];
+/** `lowest` gives the tiles of level 0, which were read already. */
+async function checkTiles(
+  store: Store,
+  log: string,
+  completed: readonly CompletedTile[],
+  lowest: (index: number) => Uint8Array | undefined,
+): Promise<void> {
+  const upper = completed.filter(({ level }) => level > 0);
+  const read = upper.length === 0 ? [] : await store.getMany(upper.map((tile) => tileKey(log, tile)));
+  for (const tile of completed) {
+    const { level, index, root, bytes } = tile;
+    const stored = level === 0 ? lowest(index) : read[upper.indexOf(tile)];
     const same =
-      tile?.length === TILE_BYTES &&
-      (bytes === undefined ? equalBytes(nodeRows(tile)[TILE_HEIGHT] as Uint8Array, root) : equalBytes(tile, bytes));
+      stored?.length === TILE_BYTES &&
+      (bytes === undefined ? equalBytes(nodeRows(stored)[TILE_HEIGHT] as Uint8Array, root) : equalBytes(stored, bytes));
     if (!same) throw new ServerError('damaged', `log ${log}: tile ${level}/${index} does not hash to its node`);
   }
 }

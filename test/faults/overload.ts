@@ -41,7 +41,7 @@ const CLOSED_LOOP = 24;
  * Connections that are there before the load: enough for what may wait at a time. New ones are taken one in each turn of Node's event loop, so
  * that under load they wait where nobody can refuse them.
  */
-const OPENED = 2000;
+const OPENED = 6000;
 /** Fewer than the server takes: more waiting requests than these are a backlog without bound. */
 const CONNECTIONS = 8000;
 
