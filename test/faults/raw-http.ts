@@ -40,7 +40,8 @@ export class Connections {
   /** Sends a request now; says whether there was a connection for it. */
   send(request: Buffer | string, heard: Heard): boolean {
     if (this.#idle.length === 0 && this.#open.size >= this.#most) return false;
-    const connection = this.#idle.pop() ?? this.#make();
+    // The one that has been idle longest, so that none is for so long that the server ends it just now.
+    const connection = this.#idle.shift() ?? this.#make();
     connection.send(request, heard);
     this.peak = Math.max(this.peak, this.waiting);
     return true;
