@@ -65,9 +65,7 @@ export function encodeCommitRecord(record: CommitRecord): Uint8Array {
   writeU16(head, 109, record.changed.length);
   let at = FIXED_SIZE;
   for (const { name, treeSize, rootHash } of record.changed) {
-    // Written where it stands: an array for each was a thirtieth of an append to one of thousands of logs.
-    const length = buffer.write(name, at + 1);
-    if (length > MAX_NAME) throw new RangeError('a log name longer than a commit record can hold');
+    const length = writeName(buffer, at + 1, name);
     head[at] = length;
     at += 1 + length;
     writeU64(head, at, treeSize);
@@ -99,6 +97,16 @@ export function parseCommitRecord(bytes: Uint8Array): CommitRecord {
     sum: bytes.slice(77, 109),
     changed,
   };
+}
+
+/**
+ * Writes a log's name where it stands, and returns its bytes: an array for each was a thirtieth of an append to one of thousands of logs. Throws
+ * a RangeError on a name longer than the layout can hold.
+ */
+function writeName(into: Buffer, at: number, name: string): number {
+  const length = into.write(name, at);
+  if (length > MAX_NAME) throw new RangeError('a log name longer than a commit record can hold');
+  return length;
 }
 
 function nameOf(bytes: Uint8Array): string {
@@ -136,12 +144,11 @@ export class LogSum {
   }
 }
 
-/** What the digests are made of, one after the other: an array for each costs as much as the hash. */
+/** What the digests are made of, one after the other: an array for each costs as much as the hash. Of a name that is too long, too much fits. */
 const room = Buffer.alloc(MAX_NAME + 8 + HASH_SIZE);
 
 function digest({ name, treeSize, rootHash }: LogHead): bigint {
-  if (Buffer.byteLength(name) > MAX_NAME) throw new RangeError('a log name longer than a commit record can hold');
-  const length = room.write(name);
+  const length = writeName(room, 0, name);
   writeU64(room, length, treeSize);
   room.set(rootHash, length + 8);
   // Through hex: putting it together byte by byte takes ten times as long, and each log that a commit touches needs one.

@@ -155,6 +155,17 @@ describe('S', () => {
     );
   });
 
+  test('takes a name as long as a record holds, and none that is longer', () => {
+    const rootHash = asTreeHash(filled(1));
+    for (const name of ['a'.repeat(256), 'é'.repeat(128), 'a'.repeat(5000)])
+      expect(() => new LogSum().set({ name, treeSize: 1, rootHash })).toThrow(RangeError);
+    const name = 'a'.repeat(255);
+    const sum = new LogSum();
+    sum.set({ name, treeSize: 1, rootHash });
+    const input = Buffer.concat([Buffer.from(name), Buffer.from([0, 0, 0, 0, 0, 0, 0, 1]), rootHash]);
+    expect(hex(sum.bytes())).toBe(createHash('sha256').update(input).digest('hex'));
+  });
+
   test('wraps at 2^256', () => {
     // Of four digests some two add up to more than 2^256 with near certainty; these are known to.
     const logs = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => ({ name, treeSize: 1, rootHash: asTreeHash(filled(7)) }));
