@@ -165,7 +165,7 @@ export class Committer {
     const n = end.n + 1;
     const writes = transaction.writes.slice();
     const changed: LogHead[] = [];
-    const states: [Log, LogState][] = [];
+    const states: [Log, LogState, bytes: number][] = [];
     const leafHashes = new Map<Log, Uint8Array>();
     let logCount = end.logCount;
 
@@ -173,7 +173,7 @@ export class Committer {
       const integrated = integrate(log.name, log.state, leaves, lastReceivedAt);
       const state = { ...integrated.state, head };
       writes.push(...integrated.writes, { key: edgeKey(log.name), value: encodeEdge(state) });
-      states.push([log, state]);
+      states.push([log, state, leaves.bytes.length]);
       leafHashes.set(log, integrated.leafHashes);
       if (!created && leaves.count === 0) continue;
       if (created) logCount++;
@@ -202,8 +202,10 @@ export class Committer {
     await this.#guard.promise({ n, recordHash });
 
     this.#end = { ...end, n, recordHash, logCount };
-    for (const [log, state] of states) log.state = state;
-    for (const { log, leaves } of transaction.touched.values()) log.appendedBytes += leaves.bytes.length;
+    for (const [log, state, bytes] of states) {
+      log.state = state;
+      log.appendedBytes += bytes;
+    }
     transaction.done();
     return leafHashes;
   }

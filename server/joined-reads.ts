@@ -1,11 +1,11 @@
 /** Reads that are asked for in the same turn, as one. */
-import type { ReadOnlyStore } from './storage/store.ts';
+import type { RowReader } from './storage/store.ts';
 
 /**
  * A reader that joins what is asked of it before the others get their turn: logs that are verified side by side want a few rows each, and
  * each trip to a thread of LevelDB's costs this one more than the rows.
  */
-export function joinReads(store: Pick<ReadOnlyStore, 'getMany'>): Pick<ReadOnlyStore, 'getMany'> {
+export function joinReads(store: RowReader): RowReader {
   let wanted: string[] = [];
   let values: Promise<(Uint8Array | undefined)[]> | undefined;
   return {

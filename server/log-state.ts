@@ -22,7 +22,7 @@ import { ServerError } from './errors.ts';
 import type { FramedLeaves } from './frames.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from './storage/keys.ts';
 import { type Edge, parseEdge, parseOpenRow } from './storage/rows.ts';
-import type { ReadOnlyStore, Store } from './storage/store.ts';
+import type { RowReader, Store } from './storage/store.ts';
 
 export interface LogState extends Edge {
   /** Partial tile of each tile level, its hashes only; empty where the width is 0. */
@@ -112,17 +112,33 @@ function hashesOf({ bytes, count }: OpenRun): Uint8Array {
 
 /** The leaves of the bundle that is not full at a tree size. Throws ServerError `damaged` where they are not all there. */
 async function readOpenRuns(store: Store, log: string, treeSize: number): Promise<OpenRun[]> {
-  const runs: OpenRun[] = [];
-  let next = treeSize - (treeSize % TILE_WIDTH);
-  const range = { gte: openKey(log, next), lt: openKey(log, treeSize), limit: TILE_WIDTH };
-  for (const { key, value } of await store.list(range)) {
-    if (key !== openKey(log, next)) break;
-    const count = countLeaves(key, value, treeSize - next);
-    runs.push({ first: next, count, bytes: value });
-    next += count;
-  }
-  if (next < treeSize) throw new ServerError('damaged', `log ${log}: leaf ${next} is missing among its open leaves`);
+  const begin = treeSize - (treeSize % TILE_WIDTH);
+  const range = { gte: openKey(log, begin), lt: openKey(log, treeSize), limit: TILE_WIDTH };
+  const { runs, end } = followRuns(log, await store.list(range), begin, treeSize);
+  if (end < treeSize) throw missingLeaf(log, end);
   return runs;
+}
+
+/** The runs of rows that follow each other from a leaf index on, up to a tree size at most, and how far that goes. */
+function followRuns(
+  log: string,
+  rows: readonly { readonly key: string; readonly value: Uint8Array | undefined }[],
+  begin: number,
+  treeSize: number,
+): { readonly runs: OpenRun[]; readonly end: number } {
+  const runs: OpenRun[] = [];
+  let end = begin;
+  for (const { key, value } of rows) {
+    if (value === undefined || key !== openKey(log, end)) break;
+    const count = countLeaves(key, value, treeSize - end);
+    runs.push({ first: end, count, bytes: value });
+    end += count;
+  }
+  return { runs, end };
+}
+
+function missingLeaf(log: string, leafIndex: number): ServerError {
+  return new ServerError('damaged', `log ${log}: leaf ${leafIndex} is missing among its open leaves`);
 }
 
 /** How many leaves an open row holds: one or more and at most `limit`. Throws ServerError `damaged`. */
@@ -146,21 +162,16 @@ async function readLastHashes(
   { treeSize, open }: Growth,
   rows: RowReader,
 ): Promise<Uint8Array> {
-  const firsts = open.map(({ first }) => first).filter((first) => first >= from && first < treeSize);
-  const values = await rows.getMany(firsts.map((first) => openKey(log, first)));
-  const found: Uint8Array[] = [];
-  let next = from;
-  for (const [i, first] of firsts.entries()) {
-    const row = values[i];
-    if (row === undefined || first !== next) break;
-    next += countLeaves(openKey(log, first), row, treeSize - first);
-    found.push(row);
-  }
-  if (next === treeSize) return hashesOf({ first: from, count: treeSize - from, bytes: concatBytes(...found) });
+  const keys = open.filter(({ first }) => first >= from && first < treeSize).map(({ first }) => openKey(log, first));
+  const values = await rows.getMany(keys);
+  const found = keys.map((key, i) => ({ key, value: values[i] }));
+  const { runs, end } = followRuns(log, found, from, treeSize);
+  // All runs as one: most of them are a leaf or two, and four are hashed at a time.
+  if (end === treeSize)
+    return hashesOf({ first: from, count: treeSize - from, bytes: concatBytes(...runs.map((run) => run.bytes)) });
   const index = Math.floor(from / TILE_WIDTH);
   const bytes = await store.get(bundleKey(log, index));
-  if (bytes === undefined)
-    throw new ServerError('damaged', `log ${log}: leaf ${next} is missing among its open leaves`);
+  if (bytes === undefined) throw missingLeaf(log, end);
   const bounds = boundsOf(log, index, bytes);
   return leafHashes(bytes, bounds.subarray(2 * (from % TILE_WIDTH), 2 * (treeSize - index * TILE_WIDTH)));
 }
@@ -179,8 +190,6 @@ export interface Growth extends Pick<LogState, 'treeSize' | 'open'> {
   /** Bytes of all the leaves by which it grew, where that is known. */
   readonly bytes?: number;
 }
-
-type RowReader = Pick<ReadOnlyStore, 'getMany'>;
 
 /**
  * Verifies from stored bytes alone that a log grew from a frontier it had to `to`: every leaf since is read and hashed,
@@ -216,8 +225,10 @@ export async function verifyGrowth(
   for (let bundle = Math.floor(at / TILE_WIDTH); bundle < lastFull; bundle += chunk) {
     const indexes = Array.from({ length: Math.min(chunk, lastFull - bundle) }, (_, i) => bundle + i);
     // Bundles and the tiles above them in one go: under overload each takes a turn of a third of a second.
-    const keys = [(index: number) => bundleKey(log, index), (index: number) => tileKey(log, { level: 0, index })];
-    const values = await store.getMany(keys.flatMap((keyOf) => indexes.map(keyOf)));
+    const values = await store.getMany([
+      ...indexes.map((index) => bundleKey(log, index)),
+      ...indexes.map((index) => tileKey(log, { level: 0, index })),
+    ]);
     for (const [i, index] of indexes.entries()) {
       const bytes = values[i];
       extend(leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes).subarray(2 * (at % TILE_WIDTH))));

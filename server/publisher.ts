@@ -17,7 +17,7 @@ import { verifyGrowth } from './log-state.ts';
 import { isStopping, type Sequencer } from './sequencer.ts';
 import { withheldKey } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
-import type { ReadOnlyStore, Store } from './storage/store.ts';
+import type { RowReader, Store } from './storage/store.ts';
 import { storeHead } from './store-head.ts';
 
 export interface PublisherIntervals {
@@ -215,12 +215,12 @@ export class Publisher {
 
   async #sign(log: Log, { now, openRows, aside }: Turn): Promise<Signed> {
     const { store, frontierAt } = this.#options;
-    const { state, published: last } = log;
-    const { treeSize, rootHash, lastReceivedAt } = state;
-    const { appendedBytes } = log;
+    const { state, published: last, appendedBytes } = log;
+    const { treeSize, rootHash, lastReceivedAt, open } = state;
     let verified = this.#verified.get(log);
     if (verified?.treeSize !== last.treeSize) {
-      verified = { treeSize: last.treeSize, frontier: await frontierAt(log, last.treeSize), appendedBytes: undefined };
+      const frontier = await frontierAt(log, last.treeSize);
+      verified = { treeSize: last.treeSize, frontier, appendedBytes: Number.NEGATIVE_INFINITY };
     }
     if (!equalBytes(frontierRoot(verified.frontier), last.rootHash)) {
       throw new ServerError(
@@ -228,8 +228,7 @@ export class Publisher {
         `log ${log.name}: the stored tree at size ${last.treeSize} is not the one that was signed`,
       );
     }
-    const { appendedBytes: before } = verified;
-    const growth = before === undefined ? state : { ...state, bytes: appendedBytes - before };
+    const growth = { treeSize, open, bytes: appendedBytes - verified.appendedBytes };
     const frontier = await verifyGrowth(store, log.name, verified, growth, openRows);
     if (!equalBytes(frontierRoot(frontier), rootHash)) {
       throw new ServerError(
@@ -283,14 +282,14 @@ export class Publisher {
 interface Verified {
   readonly treeSize: number;
   readonly frontier: Frontier;
-  /** What the log had counted by then; unknown of what was not verified in this run. */
-  readonly appendedBytes: number | undefined;
+  /** What the log had counted by then; negative infinity of what was not verified in this run, from where on nobody counted. */
+  readonly appendedBytes: number;
 }
 
 /** What logs share that are signed side by side. */
 interface Turn {
   readonly now: number;
-  readonly openRows: Pick<ReadOnlyStore, 'getMany'>;
+  readonly openRows: RowReader;
   /** Whether signatures are made in other threads. */
   readonly aside: boolean;
 }

@@ -27,6 +27,8 @@ export interface Range {
 
 /** Reading alone. */
 export type ReadOnlyStore = Pick<Store, 'get' | 'getMany' | 'list'>;
+/** Reading of rows whose keys are known. */
+export type RowReader = Pick<Store, 'getMany'>;
 
 export interface Store {
   /** The same reads for whoever reads everything once: what they read does not push out what the engine keeps in memory for others. */
