@@ -30,6 +30,14 @@ async function damage(run: Run, key: string, at: number): Promise<void> {
   await run.world.rows.commit([{ key, value }]);
 }
 
+function makeLogs(run: Run, count: number): Promise<Log[]> {
+  return Promise.all(
+    Array.from({ length: count }, (_, i) =>
+      run.server.createLog({ name: `log-${i}`, kind: 'events', publicReads: true, idPointer: null }, 'x'),
+    ),
+  );
+}
+
 describe('signing', () => {
   test('a new log has its signed head of size 0, stored', async () => {
     const run = await firstStart();
@@ -98,11 +106,7 @@ describe('signing', () => {
 
   test('of many logs each has the head of its own tree, by its own keys, also while one gets a new key', async () => {
     const run = await firstStart();
-    const logs = await Promise.all(
-      Array.from({ length: 40 }, (_, i) =>
-        run.server.createLog({ name: `log-${i}`, kind: 'events', publicReads: true, idPointer: null }, 'x'),
-      ),
-    );
+    const logs = await makeLogs(run, 40);
     const sizes = [1, 3, 256, 257, 300];
     await Promise.all(logs.map((log, i) => append(run, log, sizes[i % 5] as number)));
     await run.server.rotateKey(logs[7] as Log, 'x');
@@ -118,11 +122,7 @@ describe('signing', () => {
 
   test('of many logs a damaged one is named, and nothing is signed with it', async () => {
     const run = await firstStart();
-    const logs = await Promise.all(
-      Array.from({ length: 12 }, (_, i) =>
-        run.server.createLog({ name: `log-${i}`, kind: 'events', publicReads: true, idPointer: null }, 'x'),
-      ),
-    );
+    const logs = await makeLogs(run, 12);
     await Promise.all(logs.map((log) => append(run, log, 3)));
     await damage(run, 'log/log-5/open/0000000000000000', 20);
     expect(await errorOf(run.server.publisher.publishDue())).toMatchObject({

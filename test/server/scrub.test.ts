@@ -8,9 +8,10 @@ import { settle } from '../support/manual-clock.ts';
 import { append, firstStart, type Run, restart } from './memory-server.ts';
 
 const RATE = 100_000;
+const OPTIONS = { rate: RATE, delay: 5000, pause: 60_000 };
 
 async function scrubbed(entries: number, rate = RATE): Promise<Run & { readonly scrub: Scrub }> {
-  const run = await firstStart({ scrub: { rate, delay: 5000, pause: 60_000 } });
+  const run = await firstStart({ scrub: { ...OPTIONS, rate } });
   await append(run, run.main, entries);
   await run.server.publisher.publishDue();
   return { ...run, scrub: run.server.scrub as Scrub };
@@ -18,7 +19,7 @@ async function scrubbed(entries: number, rate = RATE): Promise<Run & { readonly 
 
 /** The same store after a start. */
 async function scrubbedAgain({ world, clock }: Run): Promise<Run & { readonly scrub: Scrub }> {
-  const run = await restart(world, { clock }, { scrub: { rate: RATE, delay: 5000, pause: 60_000 } });
+  const run = await restart(world, { clock }, { scrub: OPTIONS });
   return { ...run, scrub: run.server.scrub as Scrub };
 }
 
