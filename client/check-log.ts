@@ -181,7 +181,7 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
     for (const one of found.splice(0)) tell(...one);
   };
   /**
-   * A resource, or where the partial one is gone the full one (TI-6), of which the beginning is the partial one (TI-8). `cut` takes what
+   * A resource, or where the partial one is gone the full one, of which the beginning is the partial one. `cut` takes what
    * is wanted from what may be longer, and throws a RangeError where it is not in there.
    */
   const read = async <T>(

@@ -216,8 +216,9 @@ export class LogClient {
 
   /**
    * Appends events, all or none, and rebuilds the leaf of each from the event as it was sent. With level signed, the checkpoint
-   * and every inclusion proof are verified too; witnessed is reported where the quorum of this client's own policy was verified. Failures that pass are retried: all of them under an idempotency key and where every
-   * event has an id at `idPointer`, otherwise only if the server says that it stored nothing.
+   * and every inclusion proof are verified too; witnessed is reported where the quorum of this client's own policy was verified.
+   * Failures that pass are retried: all of them under an idempotency key and where every event has an id at `idPointer`, otherwise
+   * only if the server says that it stored nothing.
    * Throws ClientError (`outcome_unknown` where nobody knows whether it was stored), ProofError, NoteError.
    */
   async append(given: readonly Uint8Array[], options: AppendOptions = {}): Promise<AppendResult> {

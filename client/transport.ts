@@ -249,7 +249,7 @@ function reasonOf(error: unknown): string {
 function queryText(query: ClientRequest['query']): string {
   const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
   if (given.length === 0) return '';
-  // encodeURIComponent, because URLSearchParams writes a space as a plus sign (JS-6).
+  // encodeURIComponent, because URLSearchParams writes a space as a plus sign.
   return `?${given.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&')}`;
 }
 

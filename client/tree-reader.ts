@@ -152,7 +152,7 @@ export class NodeReader {
     return { firstRoot, secondRoot, proof };
   }
 
-  /** The tile that a node is in, as wide as it is at our tree size: other widths need not be there (TI-6). */
+  /** The tile that a node is in, as wide as it is at our tree size: other widths need not be there. */
   #tileOf(node: NodeId): TileId {
     const { level, index } = tileOfNode(node);
     const { treeSize } = this.#options;
@@ -161,7 +161,7 @@ export class NodeReader {
   }
 }
 
-/** A resource, or where the partial one is gone the full one (TI-6), of which the beginning is the partial one (TI-8). */
+/** A resource, or where the partial one is gone the full one, of which the beginning is the partial one. */
 async function readResource<T>(
   { transport, treeSize, signal }: TreeReaderOptions,
   paths: { readonly own: string; readonly full: string },

@@ -135,7 +135,7 @@ class Log:
         need(isinstance(reply.get("checkpoint"), str), "checkpoint is missing or not a string")
         size, root = self.open(reply["checkpoint"])
         need(number(reply, "tree_size") == size, "tree_size is not that of checkpoint")
-        posted = own is not None and reply.get("ack") == "signed"
+        posted = own is not None and reply.get("ack") in ("signed", "witnessed")
         entries = reply.get("entries") if posted else [reply]
         need(type(entries) is list and len(entries) == 1 and type(entries[0]) is dict, "the reply has not one entry")
         index, leaf_hash, _ = self.entry(entries[0], own, posted)

@@ -1,5 +1,5 @@
 /**
- * What a log sends to a witness (C2SP tlog-witness, SPECS §7.1): the size that the witness last cosigned, a consistency proof from there,
+ * What a log sends to a witness (C2SP tlog-witness): the size that the witness last cosigned, a consistency proof from there,
  * an empty line, and the checkpoint as it is.
  *
  * ```
@@ -17,9 +17,9 @@ import { NoteError } from './error.ts';
 import { splitNote } from './note.ts';
 import { MAX_PROOF_HASHES, splitPreamble } from './preamble.ts';
 
-/** Largest request that is read, in bytes (WIT-5). */
+/** Largest request that is read, in bytes. */
 export const MAX_ADD_CHECKPOINT_SIZE = 131_072;
-/** Media type of a 409 whose body is a decimal size and LF. It comes without parameters (WIT-8). */
+/** Media type of a 409 whose body is a decimal size and LF. It comes without parameters. */
 export const SIZE_CONTENT_TYPE = 'text/x.tlog.size';
 
 export interface AddCheckpoint {
@@ -40,7 +40,7 @@ export function formatAddCheckpoint({ oldSize, proof, checkpoint }: AddCheckpoin
 
 /**
  * Reads a request, which may come from anybody, in its one spelling. Neither sizes nor proof nor signatures are judged.
- * Throws NoteError `malformed_request` (status 400, the first line of the table in SPECS §7.1).
+ * Throws NoteError `malformed_request` (status 400, the first check of C2SP tlog-witness).
  */
 export function parseAddCheckpoint(bytes: Uint8Array): AddCheckpoint {
   if (bytes.length > MAX_ADD_CHECKPOINT_SIZE)
@@ -69,7 +69,7 @@ export function claimedOrigin({ checkpoint }: Pick<AddCheckpoint, 'checkpoint'>)
   return text.slice(0, text.indexOf('\n'));
 }
 
-/** The name of a log in a witness's monitoring addresses: SHA-256 of the origin in 64 hex digits (SPECS §7.3). */
+/** The name of a log in a witness's monitoring addresses: SHA-256 of the origin in 64 hex digits (C2SP tlog-witness). */
 export function originHash(origin: string): string {
   return toHex(sha256(utf8(origin)));
 }

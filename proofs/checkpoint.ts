@@ -6,7 +6,7 @@
  * 8
  * bC+VwvrJbalNVjfkdI8kUgs7mJoXrqiXCE7bgnD28pY=
  * ```
- * Origin, tree size, root hash; extension lines may follow, which we never write but keep where others did (CK-4).
+ * Origin, tree size, root hash; extension lines may follow, which we never write but keep where others did.
  */
 import { equalBytes, fromBase64, fromUtf8, parseDecimal, toBase64, utf8 } from '../tree/bytes.ts';
 import { asTreeHash, emptyRoot, HASH_SIZE, type TreeHash } from '../tree/hash.ts';
@@ -14,7 +14,7 @@ import { NoteError } from './error.ts';
 import { isKeyName, type NoteSigner, type VerifierKey, type Verify } from './key.ts';
 import { type NoteSignature, openNote, signNote } from './note.ts';
 
-/** Longest origin that we write, in bytes (CK-8). */
+/** Longest origin that we write, in bytes. */
 export const MAX_ORIGIN_SIZE = 255;
 
 /** The tree of a log at one size, unsigned. */
@@ -59,7 +59,7 @@ export function signCheckpoint(head: TreeHead & { readonly origin: string }, sig
 }
 
 /**
- * Reads the text of a checkpoint, whoever signed it; nothing in it may be acted on before `openCheckpoint` (SN-13).
+ * Reads the text of a checkpoint, whoever signed it; nothing in it may be acted on before `openCheckpoint`.
  * Throws NoteError `malformed_checkpoint`.
  */
 export function parseCheckpoint(text: string): CheckpointBody {
@@ -81,7 +81,7 @@ export function parseCheckpoint(text: string): CheckpointBody {
 
 /**
  * Verifies a checkpoint: the signature by the log's key first, then the text, then that its origin is the key's name, for a
- * valid signature over a foreign origin is a failure (CK-6). Lines by other keys stay in `note`.
+ * valid signature over a foreign origin is a failure. Lines by other keys stay in `note`.
  * Throws NoteError: all that `openNote` throws, `malformed_checkpoint`, `origin_mismatch`.
  */
 export function openCheckpoint(note: string | Uint8Array, key: VerifierKey, verify?: Verify): Checkpoint {
@@ -111,7 +111,7 @@ function checkOrigin(origin: string, key: VerifierKey): void {
     throw new NoteError('origin_mismatch', `the origin is ${JSON.stringify(origin)}, the key is that of ${key.name}`);
 }
 
-/** 32 bytes, and for the empty tree the one root hash it has (CK-3). */
+/** 32 bytes, and for the empty tree the one root hash it has. */
 function checkRoot(treeSize: number, rootHash: TreeHash): void {
   if (rootHash.length !== HASH_SIZE) throw malformed(`a root hash has ${HASH_SIZE} bytes, not ${rootHash.length}`);
   if (treeSize === 0 && !equalBytes(rootHash, emptyRoot()))

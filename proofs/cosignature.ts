@@ -1,6 +1,6 @@
 /**
  * Ed25519 cosignatures of C2SP tlog-cosignature: a witness states that at some time this was the largest consistent tree
- * head it had seen for the origin. In a note the signature is u64 seconds ‖ 64 bytes (COS-1).
+ * head it had seen for the origin. In a note the signature is u64 seconds ‖ 64 bytes.
  */
 import { concatBytes, readU64, toBase64, u64, utf8 } from '../tree/bytes.ts';
 import { publicKeyOf, SEED_SIZE, SIGNATURE_SIZE, sign, verifySignature } from './ed25519.ts';
@@ -23,13 +23,13 @@ export interface Cosigner {
   /** Of algorithm 0x04. */
   readonly verifierKey: VerifierKey;
   /**
-   * The 72 bytes of a cosignature of a note's text (COS-1, COS-2). `time` is in seconds since the Unix epoch, from 1 to 2^53 - 1; throws
-   * a RangeError on any other. What is signed is a promise: only whoever has made sure of it durably may call this (WIT-1).
+   * The 72 bytes of a cosignature of a note's text. `time` is in seconds since the Unix epoch, from 1 to 2^53 - 1; throws
+   * a RangeError on any other. What is signed is a promise: only whoever has made sure of it durably may call this.
    */
   cosign(text: string, time: number): Uint8Array;
 }
 
-/** Cosigns with an Ed25519 seed of 32 bytes, of which it keeps a copy. One seed serves one name (COS-5). Throws NoteError: `malformed_key`. */
+/** Cosigns with an Ed25519 seed of 32 bytes, of which it keeps a copy. One seed serves one name. Throws NoteError: `malformed_key`. */
 export function cosigner(name: string, seed: Uint8Array): Cosigner {
   if (seed.length !== SEED_SIZE)
     throw new NoteError('malformed_key', `a seed has ${SEED_SIZE} bytes, not ${seed.length}`);
@@ -37,7 +37,7 @@ export function cosigner(name: string, seed: Uint8Array): Cosigner {
   return {
     verifierKey: makeVerifierKey(name, publicKeyOf(own), ALGORITHM_COSIGNATURE),
     cosign: (text, time) => {
-      // Time 0 would say "not claimed to be the newest", which no witness answers (WIT-6).
+      // Time 0 would say "not claimed to be the newest", which no witness answers.
       if (!Number.isSafeInteger(time) || time < 1)
         throw new RangeError(`the time of a cosignature is an integer from 1 to 2^53 - 1, not ${time}`);
       return concatBytes(u64(time), sign(cosignatureMessage(time, utf8(text)), own));
@@ -46,7 +46,7 @@ export function cosigner(name: string, seed: Uint8Array): Cosigner {
 }
 
 /**
- * Reads the private key of a witness: as a signer key (SN-8) with algorithm 0x04; one newline at the end is accepted. No error repeats
+ * Reads the private key of a witness: as a signer key with algorithm 0x04; one newline at the end is accepted. No error repeats
  * the key. Throws NoteError: `malformed_key`, `unknown_algorithm`, `key_id_mismatch`.
  */
 export function parseCosignerKey(text: string): Cosigner {
@@ -65,7 +65,7 @@ export function formatCosignerKey(name: string, seed: Uint8Array): string {
   return `${SIGNER_KEY_PREFIX}${name}+${formatKeyId(keyId)}+${toBase64(typedSeed)}`;
 }
 
-/** The bytes that a cosigner signs: two lines, then the text of the note (COS-2). `time` is in seconds since the epoch. */
+/** The bytes that a cosigner signs: two lines, then the text of the note. `time` is in seconds since the epoch. */
 export function cosignatureMessage(time: number, text: Uint8Array): Uint8Array {
   return concatBytes(utf8(`cosignature/v1\ntime ${time}\n`), text);
 }

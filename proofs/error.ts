@@ -63,7 +63,7 @@ export type NoteErrorCode =
   | 'malformed_proof'
   /** Not a trust policy; the message has the number of the line. */
   | 'malformed_policy'
-  /** Not a request to add a checkpoint (SPECS §7.1). */
+  /** Not a request to add a checkpoint (C2SP tlog-witness). */
   | 'malformed_request'
   /** Not a statement of key rotation. */
   | 'malformed_rotation'
@@ -71,11 +71,11 @@ export type NoteErrorCode =
   | 'malformed_fraud_proof'
   /** A key of an algorithm that is not supported here. */
   | 'unknown_algorithm'
-  /** The key ID in the text is not that of the key (SN-6). */
+  /** The key ID in the text is not that of the key. */
   | 'key_id_mismatch'
   /** The public key is not the canonical encoding of a point, or the point has small order. */
   | 'bad_public_key'
-  /** Two of the given keys have the same name and key ID (SN-11). */
+  /** Two of the given keys have the same name and key ID. */
   | 'ambiguous_key'
   /** No signature is by any of the given keys. */
   | 'unknown_signer'
@@ -83,7 +83,7 @@ export type NoteErrorCode =
   | 'invalid_signature'
   /** The text of the note is not that of a checkpoint. */
   | 'malformed_checkpoint'
-  /** The origin of the checkpoint is not the name of the key (CK-6). */
+  /** The origin of the checkpoint is not the name of the key. */
   | 'origin_mismatch'
   /** The log signed, and too few of the policy's witnesses did. */
   | 'quorum_not_met'

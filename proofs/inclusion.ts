@@ -67,7 +67,7 @@ export function inclusionNodes(query: InclusionQuery): NodeId[] {
 }
 
 /**
- * The inclusion proof of a leaf, from perfect subtrees only; any tree size that these can form will do (PS-2).
+ * The inclusion proof of a leaf, from perfect subtrees only; any tree size that these can form will do.
  * Throws ProofError: `unsafe_number`, `index_out_of_range`.
  */
 export function proveInclusion(query: InclusionQuery, readNode: ReadNode): TreeHash[] {

@@ -3,7 +3,7 @@
  *
  * Verifier key: name "+" key ID in 8 hex digits "+" base64(algorithm ‖ public key), for example
  * `example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k`.
- * Signer key: the same with a 32-byte seed, after `PRIVATE+KEY+`; its key ID is that of the public key (SN-8).
+ * Signer key: the same with a 32-byte seed, after `PRIVATE+KEY+`; its key ID is that of the public key.
  */
 import { sha256 } from '#sha256';
 import { concatBytes, fromBase64, fromUtf8, readU32, toBase64, utf8 } from '../tree/bytes.ts';
@@ -18,7 +18,7 @@ export const ALGORITHM_COSIGNATURE = 0x04;
 /** Who may have signed. The public key has been checked to be a canonical point that is not of small order. */
 export interface VerifierKey {
   readonly name: string;
-  /** First four bytes of SHA-256(name ‖ LF ‖ algorithm ‖ public key), big-endian (SN-6). */
+  /** First four bytes of SHA-256(name ‖ LF ‖ algorithm ‖ public key), big-endian. */
   readonly keyId: number;
   readonly algorithm: number;
   readonly publicKey: Uint8Array;
@@ -42,8 +42,8 @@ export interface NoteSigner {
 }
 
 /**
- * Whether a text can name a key: not empty, no white space, no plus sign, no control character (SN-4, SN-5).
- * White space is the Unicode property; JavaScript's `\s` misses U+0085 and includes U+FEFF (JS-4).
+ * Whether a text can name a key: not empty, no white space, no plus sign, no control character.
+ * White space is the Unicode property; JavaScript's `\s` misses U+0085 and includes U+FEFF.
  */
 export function isKeyName(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -100,7 +100,7 @@ export function ed25519Signer(name: string, seed: Uint8Array): NoteSigner {
 export const SIGNER_KEY_PREFIX = 'PRIVATE+KEY+';
 
 /**
- * Reads a signer key of plain Ed25519; one newline at the end is accepted, as files have it (SN-8). No error repeats the key.
+ * Reads a signer key of plain Ed25519; one newline at the end is accepted, as files have it. No error repeats the key.
  * Throws NoteError: `malformed_key`, `unknown_algorithm`, `key_id_mismatch`.
  */
 export function parseSignerKey(text: string): NoteSigner {
@@ -129,7 +129,7 @@ export function splitSignerKey(text: string): KeyParts {
   return splitKey(line.slice(SIGNER_KEY_PREFIX.length));
 }
 
-/** Base64 has plus signs of its own, so only the first two separate (SN-7). */
+/** Base64 has plus signs of its own, so only the first two separate. */
 function splitKey(text: string): KeyParts {
   const match = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]*)$/.exec(text);
   let typedKey: Uint8Array;

@@ -31,7 +31,7 @@ export {
 
 /** Longest note that is read, in bytes. */
 export const MAX_NOTE_SIZE = 1_048_576;
-/** Most signature lines that are read (SN-10). */
+/** Most signature lines that are read. */
 export const MAX_NOTE_SIGNATURES = 100;
 
 /** One signature line. */
@@ -56,7 +56,7 @@ const LF = 0x0a;
 const SIGNATURE_PREFIX = '— ';
 
 /**
- * The note of a text and its signatures: the existing lines first, without those by a new signer, then the new ones (SN-12).
+ * The note of a text and its signatures: the existing lines first, without those by a new signer, then the new ones.
  * Throws NoteError `malformed_note` where the text cannot be one, or nobody signs.
  */
 export function signNote(
@@ -80,7 +80,7 @@ export function signNote(
 }
 
 /**
- * Verifies a note: every signature by one of the keys must be valid, and there must be at least one (SN-9). A second line by the same
+ * Verifies a note: every signature by one of the keys must be valid, and there must be at least one. A second line by the same
  * key is skipped. Throws NoteError: `malformed_note`, `ambiguous_key`, `invalid_signature`, `unknown_signer`.
  */
 export function openNote(
@@ -108,7 +108,7 @@ export function openNote(
 }
 
 /**
- * The note with these lines under it too: those that it has stay where they are, except by a key that signs anew (SN-12). Nothing is
+ * The note with these lines under it too: those that it has stay where they are, except by a key that signs anew. Nothing is
  * verified. Throws NoteError `malformed_note`.
  */
 export function addSignatures(note: string, added: readonly NoteSignature[]): string {
@@ -118,7 +118,7 @@ export function addSignatures(note: string, added: readonly NoteSignature[]): st
 }
 
 /**
- * Reads signature lines alone, one or more, LF after each, as a witness answers with them (SPECS §7.1). Equal lines count once, and
+ * Reads signature lines alone, one or more, LF after each, as a witness answers with them (C2SP tlog-witness). Equal lines count once, and
  * nothing is verified: put them under the note that they are for, and open that. Throws NoteError `malformed_note`.
  */
 export function parseSignatureLines(text: string): NoteSignature[] {
@@ -137,7 +137,7 @@ export function formatSignatureLines(lines: readonly NoteSignature[]): string {
 }
 
 /**
- * The text, last newline included, and the signature lines, none of them verified: nothing in them may be shown or acted on (SN-13).
+ * The text, last newline included, and the signature lines, none of them verified: nothing in them may be shown or acted on.
  * The note comes from the network. Throws NoteError `malformed_note`.
  */
 export function splitNote(note: string | Uint8Array): { text: Uint8Array; lines: NoteSignature[] } {
@@ -147,7 +147,7 @@ export function splitNote(note: string | Uint8Array): { text: Uint8Array; lines:
   const decoded = checkBytes(bytes);
   if (typeof note === 'string' && decoded !== note)
     throw new NoteError('malformed_note', 'the note has a lone surrogate');
-  // The text may have blank lines of its own; the last one separates (SN-2).
+  // The text may have blank lines of its own; the last one separates.
   const blank = lastBlankLine(bytes);
   if (blank === undefined || blank + 2 === bytes.length)
     throw new NoteError('malformed_note', 'the note has no signatures after a blank line');
@@ -159,11 +159,11 @@ function parseLines(text: string): NoteSignature[] {
   const lines = text.slice(0, -1).split('\n');
   if (lines.length > MAX_NOTE_SIGNATURES)
     throw new NoteError('malformed_note', `a note has at most ${MAX_NOTE_SIGNATURES} signatures, not ${lines.length}`);
-  // Equal lines count once (SN-11); base64 has one spelling here, so equal signatures are equal texts.
+  // Equal lines count once; base64 has one spelling here, so equal signatures are equal texts.
   return [...new Set(lines)].map(parseSignature);
 }
 
-/** Bytes of a note or its text: UTF-8, no control character but LF, LF at the end (SN-4). Returns them as a text. */
+/** Bytes of a note or its text: UTF-8, no control character but LF, LF at the end. Returns them as a text. */
 function checkBytes(bytes: Uint8Array): string {
   if (bytes.some((byte) => byte < 0x20 && byte !== LF))
     throw new NoteError('malformed_note', 'a note has no control characters but newlines');
@@ -183,7 +183,7 @@ function lastBlankLine(bytes: Uint8Array): number | undefined {
   return undefined;
 }
 
-/** Reads one signature line without its newline: em dash, space, name, space, base64 (SN-3). */
+/** Reads one signature line without its newline: em dash, space, name, space, base64. */
 function parseSignature(line: string): NoteSignature {
   const space = line.indexOf(' ', SIGNATURE_PREFIX.length);
   const name = line.slice(SIGNATURE_PREFIX.length, Math.max(space, 0));
@@ -207,7 +207,7 @@ function formatSignature({ name, keyId, signature }: NoteSignature): string {
 
 type KeyOrLine = Pick<NoteSignature, 'name' | 'keyId'>;
 
-/** Name and key ID both count: with one equal and the other not, it is somebody else (SN-9). */
+/** Name and key ID both count: with one equal and the other not, it is somebody else. */
 function isSameKey(a: KeyOrLine, b: KeyOrLine): boolean {
   return a.name === b.name && a.keyId === b.keyId;
 }

@@ -1,5 +1,5 @@
 /**
- * Trust policies: which logs, which witnesses, and how many of these must have cosigned (C2SP tlog-policy, SPECS PO-1 to PO-10).
+ * Trust policies: which logs, which witnesses, and how many of these must have cosigned (C2SP tlog-policy).
  *
  * ```
  * log example.com/logs/main+81907c50+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop
@@ -23,7 +23,7 @@ import {
 
 /** Largest policy that is read, in bytes. */
 export const MAX_POLICY_SIZE = 65_536;
-/** Most witnesses, and most groups, that a policy may have; 32 of each is what every reader must take (PO-7). */
+/** Most witnesses, and most groups, that a policy may have; 32 of each is what every reader must take. */
 export const MAX_POLICY_NAMES = 256;
 
 /** A witness as a policy names it. */
@@ -61,7 +61,7 @@ export type Quorum = 'none' | Rule;
 
 /** What a policy file says. */
 export interface Policy {
-  /** Any one of them suffices (PO-6). May be empty: then the log is fixed by whoever uses the policy. */
+  /** Any one of them suffices. May be empty: then the log is fixed by whoever uses the policy. */
   readonly logs: readonly PolicyLog[];
   readonly witnesses: readonly PolicyWitness[];
   readonly quorum: Quorum;
@@ -69,7 +69,7 @@ export interface Policy {
 
 /**
  * `none` is what a quorum line says for "nobody". The others are the words of the format itself, which the page would allow as names,
- * and Tessera does not (PO-8): `group any any any` is a riddle, and a file that one reader takes and another refuses is of no use.
+ * and Tessera does not: `group any any any` is a riddle, and a file that one reader takes and another refuses is of no use.
  */
 const RESERVED_NAMES: ReadonlySet<string> = new Set(['any', 'all', 'none', 'witness', 'group', 'quorum', 'log']);
 
@@ -93,7 +93,7 @@ export function parsePolicy(text: string | Uint8Array): Policy {
 }
 
 /**
- * Whether the quorum holds (PO-10). `signed` is asked once about each witness that the quorum depends on, and must say yes only for
+ * Whether the quorum holds. `signed` is asked once about each witness that the quorum depends on, and must say yes only for
  * a signature that was verified. With the quorum `none` it always holds.
  */
 export function holdsQuorum({ quorum }: Policy, signed: (witness: PolicyWitness) => boolean): boolean {
@@ -116,13 +116,13 @@ const DELETE = 0x7f;
 /** Scheme, host or address in brackets, port, path of visible ASCII without `#` and `?`. */
 const SUBMISSION_PREFIX = /^https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:\/[!-"$->@-~]*)?$/;
 
-/** Collects the lines of one file; each may name only what stands above it, so there can be no cycle (PO-3). */
+/** Collects the lines of one file; each may name only what stands above it, so there can be no cycle. */
 class PolicyReader {
   readonly #logs: PolicyLog[] = [];
   readonly #witnesses: PolicyWitness[] = [];
   /** Witnesses and groups share their names. */
   readonly #rules = new Map<string, Rule>();
-  /** Who is a member already, and of which group: nobody counts twice (PO-4). */
+  /** Who is a member already, and of which group: nobody counts twice. */
   readonly #memberOf = new Map<string, string>();
   #quorum: Quorum | undefined;
 
@@ -160,7 +160,7 @@ class PolicyReader {
       throw malformed(`a policy has at most ${MAX_POLICY_NAMES} witnesses`, line);
     const key = readKey(text, line);
     if (key.algorithm !== ALGORITHM_COSIGNATURE) {
-      // Go's tools take the key of a note and silently use it as this one (COS-9); its owner has to say that it is the same.
+      // Go's tools take the key of a note and silently use it as this one; its owner has to say that it is the same.
       const { text: other } = makeVerifierKey(key.name, key.publicKey, ALGORITHM_COSIGNATURE);
       throw malformed(
         `insist on 0x04: the key of witness ${show(name)} is one for notes (0x01), and cosignatures are by a key of type 0x04. ` +
@@ -222,7 +222,7 @@ function splitLines(bytes: Uint8Array): Uint8Array[] {
   return lines;
 }
 
-/** The fields of a line, none for an empty one and for a comment. Even a comment has only the bytes of PO-7. */
+/** The fields of a line, none for an empty one and for a comment. Even a comment has only the bytes that a policy may have. */
 function fieldsOf(bytes: Uint8Array, line: number): string[] {
   const bad = bytes.find((byte) => (byte < SPACE && byte !== TAB) || byte === DELETE);
   if (bad === 0x0d) throw malformed('there is a carriage return; lines end with a line feed alone', line);
@@ -242,7 +242,7 @@ function isBlank(byte: number | undefined): boolean {
   return byte === SPACE || byte === TAB;
 }
 
-/** High bytes are opaque (PO-7). What is not UTF-8 becomes a text that no UTF-8 gives, so that two names are equal only if their bytes are. */
+/** High bytes are opaque. What is not UTF-8 becomes a text that no UTF-8 gives, so that two names are equal only if their bytes are. */
 function textOf(bytes: Uint8Array): string {
   try {
     return fromUtf8(bytes);

@@ -2,7 +2,7 @@
  * What both kinds of proof share: ranges of leaves, whose hashes a proof consists of, and checks of what callers pass in.
  *
  * Every range of a proof is a perfect subtree, save at most one at the right edge of the tree, which is folded from
- * the perfect subtrees that cover it (PS-1).
+ * the perfect subtrees that cover it.
  */
 import { frontierRoot } from '../tree/frontier.ts';
 import { HASH_SIZE, type TreeHash } from '../tree/hash.ts';

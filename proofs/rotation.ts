@@ -66,7 +66,7 @@ export function signRotation(fields: Pick<Rotation, 'treeSize'>, oldSigner: Note
  * Throws NoteError: all that `openNote` throws, `malformed_rotation`, and `rotation_refused` where the statement is about another key.
  */
 export function openRotation(note: string | Uint8Array, oldKey: VerifierKey, verify?: Verify): Rotation {
-  // The name of the second key is known only from the text, and the text counts only once the first key has signed it (SN-13).
+  // The name of the second key is known only from the text, and the text counts only once the first key has signed it.
   const rotation = parseRotation(openNote(note, [oldKey], verify).text);
   if (rotation.oldKey.text !== oldKey.text)
     throw refused(`the statement replaces the key ${rotation.oldKey.text}, and the pinned one is ${oldKey.text}`);

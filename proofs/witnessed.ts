@@ -1,8 +1,8 @@
 /**
  * Checkpoints with cosignatures, judged by a policy: the log's signature, a signature of each witness that claims one, the quorum.
  *
- * Times are what witnesses say, and how old one may be is for the caller (COS-7). A cosignature of time 0 is verified and does not
- * count: it does not say that the head was the newest one known (WIT-6).
+ * Times are what witnesses say, and how old one may be is for the caller. A cosignature of time 0 is verified and does not
+ * count: it does not say that the head was the newest one known.
  */
 import { type Checkpoint, openCheckpointWith } from './checkpoint.ts';
 import { cosignatureTime } from './cosignature.ts';
@@ -22,7 +22,7 @@ export interface WitnessedCheckpoint extends Checkpoint {
 }
 
 /**
- * Verifies a checkpoint as `openCheckpoint` does, then each line by a witness of the policy, then the quorum (PO-6, PO-10).
+ * Verifies a checkpoint as `openCheckpoint` does, then each line by a witness of the policy, then the quorum.
  * Throws NoteError: as `openCosigned` does, and `quorum_not_met`, which names who signed and who did not.
  */
 export function openWitnessed(
@@ -45,7 +45,7 @@ export function openWitnessed(
 }
 
 /**
- * The same without asking for the quorum. One bad line that claims a witness of the policy makes the whole note bad (SN-9); lines by others
+ * The same without asking for the quorum. One bad line that claims a witness of the policy makes the whole note bad; lines by others
  * are ignored. Throws NoteError: all that `openCheckpoint` throws; `unknown_signer` also where the policy lists logs and not this one.
  */
 export function openCosigned(

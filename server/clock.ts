@@ -39,7 +39,7 @@ export interface ClockAlarm {
 }
 
 /**
- * The clock behind receivedAt (DESIGN §2, Time): base + monotonic, never decreasing. Backward steps of the wall clock are
+ * The clock behind receivedAt (docs/design.md, The way of an entry): base + monotonic, never decreasing. Backward steps of the wall clock are
  * ignored, forward ones followed up to a limit; beyond it the clock is *unsafe*, nothing is appended or signed, until the
  * clocks agree again (after a start: until the time since the newest entry or head is plausible) or an operator accepts the new time.
  * One bad second would otherwise spoil a log for ever.

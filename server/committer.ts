@@ -1,6 +1,6 @@
 /**
  * The committer: the one way in which primary state changes. Entries, logs, keys, revocations, heads: each is part of a
- * commit, one synchronous batch with a commit record, promised by the guard before anybody hears of it (DESIGN §3).
+ * commit, one synchronous batch with a commit record, promised by the guard before anybody hears of it (docs/design.md, Commits and the guard).
  *
  *   collect writes → batch with record n → guard (n, hash) → owner checked → in-memory state replaced → answers
  *

@@ -43,7 +43,7 @@ const listen = z
   })
   .refine(({ port }) => port <= 65_535, 'has a port above 65535');
 
-/** At most 186 bytes, so that base ‖ /logs/ ‖ name never exceeds 255; no white space and no plus (SPECS CK-1). */
+/** At most 186 bytes, so that base ‖ /logs/ ‖ name never exceeds 255; no white space and no plus (C2SP signed-note). */
 const originBase = z
   .string()
   .regex(/^[!-*,-~]{1,186}$/, 'is not 1 to 186 printable ASCII characters without space or +')
@@ -57,7 +57,7 @@ const files = z
   .transform((text) => text.split(',').filter((path) => path !== ''))
   .meta({ shape: 'list' });
 
-/** At most 255 bytes, for a cosignature may have to name it in one byte of length (SPECS COS-6); no white space and no plus (SN-5). */
+/** At most 255 bytes, for a cosignature may have to name it in one byte of length (C2SP tlog-cosignature); no white space and no plus (C2SP signed-note). */
 const witnessName = z
   .string()
   .regex(/^[!-*,-~]{1,255}$/, 'is not 1 to 255 printable ASCII characters without space or +')
@@ -203,7 +203,7 @@ export const SETTINGS = {
     value: 'BYTES',
     help: 'largest request body, bytes; e.g. 16777216',
     fallback: String(HTTP_LIMITS.maxBodySize),
-    schema: whole(1024, 256 * 1_048_576),
+    schema: whole(1024, 128 * 1_048_576),
   },
   ackTimeout: {
     flag: 'ack-timeout',

@@ -1,5 +1,5 @@
 /**
- * The data directory: DIR/{format, db/, guard, keys/, derived/, witness/, run}, and what may be made of what is found there (DESIGN §3, Start).
+ * The data directory: DIR/{format, db/, guard, keys/, derived/, witness/, run}, and what may be made of what is found there (docs/design.md, Commits and the guard).
  *
  *   first start: keys/ and master → guard with both slots at 0 → db/ → commit 1 → format
  *

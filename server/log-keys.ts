@@ -7,7 +7,7 @@ import type { ServerSigner } from './openssl-signer.ts';
 
 /** A rotation: a key that followed another one. Part of the log's definition. */
 export interface KeyRotation {
-  /** Epoch of the new key (DESIGN §2, Secrets). */
+  /** Epoch of the new key (docs/format.md). */
   readonly epoch: number;
   readonly verifierKey: string;
   /** Size of the log when the statement was made. */
@@ -80,7 +80,7 @@ export function logKeys(
   };
 }
 
-/** Signs a tree head as a checkpoint of the log: by its key, and while a rotation runs by the one that follows, in this order (CK-7). */
+/** Signs a tree head as a checkpoint of the log: by its key, and while a rotation runs by the one that follows, in this order. */
 export function signHead(head: OwnHead, keys: LogKeys): string {
   return signNote(formatCheckpoint(head), signersOf(keys));
 }

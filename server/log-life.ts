@@ -1,6 +1,6 @@
 /**
  * What happens to a log after its creation: settings, freezing, deletion. Each is one commit with the system event that says so: in
- * `_system`, and for what changes the promises of an events log in that log too (DESIGN §2).
+ * `_system`, and for what changes the promises of an events log in that log too (docs/design.md, The end of a log).
  */
 import { formatMicros } from '../proofs/time.ts';
 import { toBase64 } from '../tree/bytes.ts';

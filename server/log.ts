@@ -18,7 +18,7 @@ export interface LogDefinition {
   readonly kind: LogKind;
   readonly origin: string;
   readonly verifierKey: string;
-  /** Epoch of the signing key (DESIGN §2, Secrets). */
+  /** Epoch of the signing key (docs/format.md). */
   readonly signEpoch: number;
   /** The keys that followed the first, oldest first. Of the last, the overlap may still go on. */
   readonly rotations: readonly KeyRotation[];

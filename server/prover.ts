@@ -1,4 +1,4 @@
-/** Proofs from verified tiles, for any size up to the newest published one (PS-2, PS-3). */
+/** Proofs from verified tiles, for any size up to the newest published one. */
 import { planConsistency } from '../proofs/consistency.ts';
 import { planInclusion } from '../proofs/inclusion.ts';
 import { frontierRoot } from '../tree/frontier.ts';

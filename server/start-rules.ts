@@ -2,7 +2,7 @@
  * The start rules: given what the guard promised and how far the database got, may this server go on?
  *
  * Pure, so that every row of the table is a test. Everything that is not plainly one of the accepted states is refused; there
- * is no repair (RELIABILITY §0, rule 4).
+ * is no repair.
  */
 import { equalBytes } from '../tree/bytes.ts';
 import type { Promised } from './guard.ts';

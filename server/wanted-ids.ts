@@ -1,5 +1,5 @@
 /**
- * The two kinds of ids that make an append exactly-once, as keys of id rows (DESIGN §3): the id that an event holds under a JSON
+ * The two kinds of ids that make an append exactly-once, as keys of id rows (docs/design.md, Ids): the id that an event holds under a JSON
  * pointer, and the idempotency key of a request. The row's key is the digest, under the log's id key, of the JCS text of
  * [kind, source, pointer, id]; the source is the name of the API key, never anything from the request.
  */

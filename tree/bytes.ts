@@ -1,7 +1,7 @@
 /**
  * Bytes, numbers and texts at the edges of the formats, for Node and browsers alike.
  *
- * Every parser here is strict: one value has one spelling, everything else throws (SPECS JS-1, JS-3). Indexes, sizes and
+ * Every parser here is strict: one value has one spelling, everything else throws. Indexes, sizes and
  * timestamps are u64 on the wire and JavaScript numbers in memory, refused above 2^53 - 1. This is the only file of the
  * core with bitwise operators; they never touch an index or a size.
  */

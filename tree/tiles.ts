@@ -25,17 +25,17 @@ export function tileSpan(level: number): number {
   return powerOfTwo(TILE_HEIGHT * level);
 }
 
-/** Full tiles at a tile level in a tree of that size (TI-4). */
+/** Full tiles at a tile level in a tree of that size. */
 export function fullTiles(level: number, treeSize: number): number {
   return Math.floor(treeSize / tileSpan(level + 1));
 }
 
-/** Width of the partial tile at a tile level in a tree of that size; 0: there is none (TI-4). */
+/** Width of the partial tile at a tile level in a tree of that size; 0: there is none. */
 export function partialWidth(level: number, treeSize: number): number {
   return Math.floor(treeSize / tileSpan(level)) % TILE_WIDTH;
 }
 
-/** Whether a tree of that size has this tile: within it, whatever the width asked for (TI-7). */
+/** Whether a tree of that size has this tile: within it, whatever the width asked for. */
 export function tileExists(tile: TileId, treeSize: number): boolean {
   const hashes = Math.floor(treeSize / tileSpan(tile.level));
   return tile.index * TILE_WIDTH + tile.width <= hashes;
@@ -53,7 +53,7 @@ function suffix(width: number): string {
   return width === TILE_WIDTH ? '' : `.p/${width}`;
 }
 
-/** Path of a tile below the log's base URL, such as `tile/1/x001/067.p/8` (TI-1). */
+/** Path of a tile below the log's base URL, such as `tile/1/x001/067.p/8`. */
 export function tilePath(tile: TileId): string {
   return `tile/${tile.level}/${indexPath(tile.index)}${suffix(tile.width)}`;
 }
@@ -69,7 +69,7 @@ export type TilePath =
   | { readonly kind: 'bundle'; readonly tile: TileId };
 
 /**
- * Reads a tile or bundle path in its one canonical spelling (TI-1, TI-2); `undefined` for everything else.
+ * Reads a tile or bundle path in its one canonical spelling; `undefined` for everything else.
  * The text comes from the network: a linear pattern first, then the numbers, then the spelling compared with our own.
  */
 export function parseTilePath(path: string): TilePath | undefined {

@@ -20,7 +20,7 @@ export interface CourierOptions {
   readonly onFailure: (reason: string, lost: boolean) => void;
 }
 
-/** Most tries of one alert, over about eight hours. */
+/** Most tries of one alert, over about four and a half hours. */
 const MAX_ATTEMPTS = 14;
 const FIRST_DELAY = 5000;
 const MAX_DELAY = 3_600_000;

@@ -64,7 +64,7 @@ export async function askLog(
   return { head: openCheckpoint(note, key, verify), cosignatures: [], fault: undefined };
 }
 
-/** The newest head that a witness has cosigned (SPECS §7.3). Throws only the reason of the signal. */
+/** The newest head that a witness has cosigned (C2SP tlog-witness). Throws only the reason of the signal. */
 export async function askWitness(
   { witness, transport }: WitnessSource,
   { key, verify, signal }: Asking,

@@ -1,5 +1,5 @@
 /**
- * One question to one witness, and what its answer says (C2SP tlog-witness, SPECS §7). Nothing here throws for what a witness
+ * One question to one witness, and what its answer says (C2SP tlog-witness). Nothing here throws for what a witness
  * answers: whoever is wrong, slow or gone is *silent*, with a reason.
  */
 import { type AddCheckpoint, formatAddCheckpoint, originHash, SIZE_CONTENT_TYPE } from '../../proofs/add-checkpoint.ts';
@@ -42,7 +42,7 @@ export type CosignAnswer =
   | { readonly kind: 'unknown_origin' }
   | Silent;
 
-/** POST add-checkpoint (WIT-6: only the line that was asked for counts; all others are dropped). */
+/** POST add-checkpoint (only the line that was asked for counts; all others are dropped). */
 export async function askToCosign(
   witness: AskedWitness,
   request: AddCheckpoint,
@@ -58,7 +58,7 @@ export async function askToCosign(
   }
   if (reply.status === 404) return { kind: 'unknown_origin' };
   try {
-    // One header, no parameters (WIT-8): a proxy's error page must not pass for a size.
+    // One header, no parameters: a proxy's error page must not pass for a size.
     if (reply.status === 409 && reply.contentType === SIZE_CONTENT_TYPE) {
       const size = fromUtf8(reply.body);
       if (!size.endsWith('\n')) throw new RangeError('its 409 has no line with a size');
@@ -75,7 +75,7 @@ function cosignedBy(key: VerifierKey, lines: readonly NoteSignature[], checkpoin
   const line = lines.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
   if (line === undefined) return silent(`its answer has no signature by ${key.text}`);
   openNote(addSignatures(checkpoint, [line]), [key], verifyByOpenssl);
-  // 0 says "not the newest that I know", which is not what was asked (COS-6, WIT-6).
+  // 0 says "not the newest that I know", which is not what was asked.
   if (cosignatureTime(line.signature) === 0) return silent('its cosignature has the time 0');
   return { kind: 'cosigned', line };
 }
@@ -92,7 +92,7 @@ export type HeldAnswer =
   | { readonly kind: 'none' }
   | Silent;
 
-/** GET <hash of the origin>/checkpoint (SPECS §7.3). Only what a key of the log has signed is believed. */
+/** GET <hash of the origin>/checkpoint (C2SP tlog-witness). Only what a key of the log has signed is believed. */
 export async function askForHeld(
   witness: AskedWitness,
   keys: readonly VerifierKey[],

@@ -111,7 +111,7 @@ export class Witnesses {
   async #hear(witness: AskedWitness, log: Log, signal: AbortSignal): Promise<boolean> {
     const held = await this.#askForHeld(witness, log, signal);
     if (held.kind === 'silent') return false;
-    // What it shows may be an hour old (SPECS §7.3), and not all have that path. So the head that we stored is offered to it, as one that it
+    // What it shows may be an hour old (C2SP tlog-witness), and not all have that path. So the head that we stored is offered to it, as one that it
     // has cosigned: it answers that at once, and by what it holds now.
     const { treeSize, checkpoint } = newestSigned(log);
     const answer = await this.#askToCosign(witness, log, treeSize, treeSize, checkpoint, signal);

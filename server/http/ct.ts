@@ -1,5 +1,5 @@
 /**
- * The read verbs of RFC 6962 §4, for tools that speak it, over both kinds of logs (SPECS §2). `leaf_input` is the leaf as it is
+ * The read verbs of RFC 6962 §4, for tools that speak it, over both kinds of logs. `leaf_input` is the leaf as it is
  * hashed and `extra_data` is empty (JA-5, JA-6). Parameters that nobody knows are ignored here, as the RFC has it; sizes are any up
  * to the newest published one. What is out of range is 400, as other logs answer.
  */

@@ -1,4 +1,4 @@
-/** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown (PS-3). */
+/** Heads and proofs: what the log has promised in public. Nothing beyond the newest published head is shown. */
 import { formatTlogProof } from '../../proofs/tlog-proof.ts';
 import { encodeConsistencyProof, encodeInclusionProof, encodeSignedTreeHead } from '../../proto/messages.ts';
 import { ServerError } from '../errors.ts';

@@ -1,5 +1,5 @@
 /**
- * Raw logs: the posted bytes are the leaf. The contract is that of other transparency logs (SPECS §13.1): any content type or none,
+ * Raw logs: the posted bytes are the leaf. The contract is that of other transparency logs (Tessera's conformance servers): any content type or none,
  * status 200, and the index in plain decimal, so that their load and audit tools work here unchanged.
  */
 import { EVENT_LEAF_SIZE, isReservedRawLeaf } from '../../proofs/leaf.ts';

@@ -1,4 +1,4 @@
-/** The C2SP tlog-tiles read path: tiles and entry bundles. Any width within the published size is served (TI-7), nothing beyond. */
+/** The C2SP tlog-tiles read path: tiles and entry bundles. Any width within the published size is served, nothing beyond. */
 import { parseTilePath, type TilePath, tileExists } from '../../tree/tiles.ts';
 import { ServerError } from '../errors.ts';
 import { tagged, unlessKnown } from './caching.ts';
@@ -10,7 +10,7 @@ const TYPE = { 'content-type': 'application/octet-stream' };
 const PUBLIC = Object.freeze({ ...TYPE, 'cache-control': `public, ${IMMUTABLE}` });
 const PRIVATE = Object.freeze({ ...TYPE, 'cache-control': `private, ${IMMUTABLE}`, vary: 'Authorization' });
 
-/** GET tile/…: 404 for what does not exist yet and for every spelling but the one (TI-2, TI-6). */
+/** GET tile/…: 404 for what does not exist yet and for every spelling but the one. */
 export function show(call: LogCall): Reply | Promise<Reply> {
   const { log, params, req, server } = call;
   const path = parseTilePath(`tile/${params['*']}`);

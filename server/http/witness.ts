@@ -1,6 +1,6 @@
 /**
- * The two routes of a witness (SPECS §7.1, §7.3), the same by itself and in a server. Who asks is nobody's business: what counts is the
- * log's signature (WIT-4).
+ * The two routes of a witness (C2SP tlog-witness), the same by itself and in a server. Who asks is nobody's business: what counts is the
+ * log's signature.
  */
 import { MAX_ADD_CHECKPOINT_SIZE, parseAddCheckpoint, SIZE_CONTENT_TYPE } from '../../proofs/add-checkpoint.ts';
 import { NoteError } from '../../proofs/error.ts';
@@ -23,7 +23,7 @@ export async function addCheckpoint(call: WitnessCall): Promise<Reply> {
     receiveOpenBody(call, MAX_ADD_CHECKPOINT_SIZE, resolve, reject),
   );
   const answer = await witness.addCheckpoint(parseBody(body));
-  // Clients believe the size only under exactly this type, with no parameters (WIT-8).
+  // Clients believe the size only under exactly this type, with no parameters.
   return answer.status === 200 ? text(200, answer.lines) : text(409, `${answer.treeSize}\n`, SIZE_CONTENT_TYPE);
 }
 

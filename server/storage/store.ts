@@ -43,7 +43,7 @@ export interface Store {
   /**
    * Applies all writes or none, and resolves when they survive a power cut.
    * Rejects with `outcome_unknown` when it cannot say whether they did; from then on every commit rejects, because an engine
-   * that failed once may acknowledge what it later drops (RELIABILITY §3.3). Only a new process may go on.
+   * that failed once may acknowledge what it later drops (docs/design.md, Commits and the guard). Only a new process may go on.
    */
   commit(writes: readonly Write[]): Promise<void>;
   close(): Promise<void>;

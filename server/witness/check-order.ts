@@ -1,5 +1,5 @@
 /**
- * What a witness asks of a checkpoint, in the order of SPECS §7.1, so that everybody who sends the same gets the same answer:
+ * What a witness asks of a checkpoint, in the order of C2SP tlog-witness, so that everybody who sends the same gets the same answer:
  *
  *    1  the shape of the request      `malformed_request`          (proofs/add-checkpoint.ts)
  *    2  a log that is witnessed       `unknown_origin`

@@ -1,5 +1,5 @@
 /**
- * What a witness keeps of a log: the newest checkpoint that it has cosigned, whole (WIT-2). As a file it is one JSON object whose last
+ * What a witness keeps of a log: the newest checkpoint that it has cosigned, whole. As a file it is one JSON object whose last
  * member, `check`, is over all the others:
  *
  *   {"origin":"…","tree_size":5,"root_hash":"…","time":1767225600,"note":"…","check":"…"}

@@ -2,7 +2,7 @@
  * A witness (C2SP tlog-witness): it cosigns a log's checkpoint only if that extends, by a proof, the largest one that it has cosigned of the
  * log before. Two who trust it and hold its cosignatures hold the same history.
  *
- * The requests of one log take their turns, so that none overtakes another between the comparison and the disk (WIT-1): of two that
+ * The requests of one log take their turns, so that none overtakes another between the comparison and the disk: of two that
  * extend the same head one is cosigned, and the other learns the new size.
  */
 import { type AddCheckpoint, claimedOrigin, originHash } from '../../proofs/add-checkpoint.ts';
@@ -156,7 +156,7 @@ export class Witness {
     }
   }
 
-  /** The newest cosigned checkpoint, as a note with the log's signatures and ours, of the log whose origin has this hash (SPECS §7.3). */
+  /** The newest cosigned checkpoint, as a note with the log's signatures and ours, of the log whose origin has this hash (C2SP tlog-witness). */
   checkpoint(hash: string): string | undefined {
     return this.#directory.store.head(hash)?.note;
   }
@@ -230,7 +230,7 @@ export class Witness {
         'clock_unsafe',
         'the clock of the witness jumped too far; nothing is cosigned until that is settled',
       );
-    // Never 0, which would say "not claimed to be the newest" (WIT-6), and never below the one before.
+    // Never 0, which would say "not claimed to be the newest", and never below the one before.
     const time = Math.max(1, Math.floor(now / 1e6), known?.time ?? 0);
     // Twice in a second the same bytes: anybody may repeat a request, and need not be let near the disk more often than that.
     if (known !== undefined && known.text === signed.text && known.time === time) return cosigned(known.own);

@@ -1,6 +1,6 @@
 /**
  * The wall clock steps, stands still, or runs at another rate under a server that is appended to, and across its restarts. The
- * harness keeps its own idea of what the server's clock must be (DESIGN §2, Time): backward steps are ignored, forward ones
+ * harness keeps its own idea of what the server's clock must be (docs/design.md, The way of an entry): backward steps are ignored, forward ones
  * followed up to a day, across a restart up to 400 days, and what is beyond is refused by name until the clock is right again or
  * an operator accepts it. Each step must raise its alarm, as metric and as log line.
  */

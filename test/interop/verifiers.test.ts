@@ -169,6 +169,35 @@ describe('real events, end to end', () => {
     120_000,
   );
 
+  withPython(
+    'the Python verifier verifies the reply to an append, with the event that was sent',
+    async () => {
+      const json = { 'content-type': 'application/json' };
+      const made = await server.fetch('/admin/logs', { method: 'POST', headers: json, body: '{"name":"posted"}' });
+      const { verifier_key: key } = (await made.json()) as { verifier_key: string };
+      const event = '{"actor":"alice","action":"login"}';
+      const added = await server.fetch('/logs/posted/events?ack=signed', {
+        method: 'POST',
+        headers: json,
+        body: event,
+      });
+      const reply = await added.text();
+      expect(reply).toContain('"ack":"signed"');
+      const verify = (text: string, own: string): number | null => {
+        const [replyFile, eventFile] = [join(folder.path, 'posted.json'), join(folder.path, 'own.json')];
+        writeFileSync(replyFile, text);
+        writeFileSync(eventFile, own);
+        const args = [join(ROOT, 'contrib/verify.py'), '--vkey', key, '--event', eventFile, replyFile];
+        return spawnSync('python3', args).status;
+      };
+      expect(verify(reply, event)).toBe(0);
+      // What a log with witnesses answers once they have cosigned that head.
+      expect(verify(reply.replace('"ack":"signed"', '"ack":"witnessed"'), event)).toBe(0);
+      expect(verify(reply, event.replace('alice', 'mallo'))).toBe(1);
+    },
+    60_000,
+  );
+
   withGo(
     'Go libraries verify every entry, every tile and bundle, and consistency from every signed head',
     async () => {

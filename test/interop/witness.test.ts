@@ -14,7 +14,7 @@ import { openWitnessed } from '../../proofs/witnessed.ts';
 import { temporaryFolder } from '../support/spawn-server.ts';
 import { killWitnesses, WitnessProcess } from '../support/spawn-witness.ts';
 
-/** Public test material (SPECS §14.4). */
+/** Public test material (Tessera's testdata). */
 const LOG_KEY = 'PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg';
 const MODULE = 'github.com/transparency-dev/tessera/cmd/examples/posix-oneshot@v1.0.4';
 

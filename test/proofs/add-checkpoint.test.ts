@@ -1,4 +1,4 @@
-/** What a log asks a witness for, in its one spelling (SPECS §7.1), and the addresses of the answer. */
+/** What a log asks a witness for, in its one spelling (C2SP tlog-witness), and the addresses of the answer. */
 import { describe, expect, test } from '@jest/globals';
 import {
   type AddCheckpoint,
@@ -36,7 +36,7 @@ const good = `old 1\n${H1}\n${H2}\n\n${three}`;
 const parse = (text: string) => parseAddCheckpoint(utf8(text));
 const hash = (n: number) => asTreeHash(new Uint8Array(32).fill(n));
 
-describe('the conversation of SPECS §14.6', () => {
+describe('the conversation of the litewitness test of torchwood', () => {
   test('its requests are read and written again, and what they hold verifies', () => {
     const request = parse(good);
     expect(formatAddCheckpoint(request)).toBe(good);
@@ -161,7 +161,7 @@ test('the origin that a request claims is the first line of its note', () => {
   expect(codeOf(() => claimedOrigin({ checkpoint: 'example.com\n' }))).toBe('malformed_note');
 });
 
-test('the hash of an origin (SPECS §14.5)', () => {
+test('the hash of an origin of a known log', () => {
   expect(originHash('example.com/log/testdata')).toBe(
     '6994c64086cc171ca46c749d036fd313bac575a8b2b2a2b9874ef097775714d5',
   );

@@ -1,4 +1,4 @@
-/** Cosignatures of witnesses, byte for byte (SPECS §6, §14.5 item 4). */
+/** Cosignatures of witnesses, byte for byte (C2SP tlog-cosignature). */
 import { describe, expect, test } from '@jest/globals';
 import {
   COSIGNATURE_SIZE,
@@ -30,7 +30,7 @@ const lineAt = (time: number) => {
   return { name, keyId, signature: w1.cosign(BODY, time) };
 };
 
-describe('the cosignature of SPECS §14.5', () => {
+describe('a known cosignature', () => {
   test('key, message and line', () => {
     expect(w1.verifierKey.text).toBe(`${NAME}+d46a2b1b+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW`);
     expect(toHex(sha256(cosignatureMessage(TIME, utf8(BODY))))).toBe(

@@ -17,7 +17,7 @@ const GOOD = [
 ];
 const REFUSALS = ['malformed_key', 'unknown_algorithm', 'key_id_mismatch', 'bad_public_key'];
 
-describe('verifier keys (SPECS §14.4)', () => {
+describe('verifier keys of other implementations', () => {
   test.each(GOOD)('%s', (text) => {
     const key = parseVerifierKey(text);
     const [name, id, base64] = text.split(/\+(.{8})\+/);

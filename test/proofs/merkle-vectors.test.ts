@@ -1,4 +1,4 @@
-/** Trees and proofs that other implementations computed: SPECS §14.2 (transparency-dev/merkle) and §14.3 (Go's sumdb/tlog). */
+/** Trees and proofs that other implementations computed: transparency-dev/merkle and Go's sumdb/tlog. */
 import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '#sha256';
 import { proveConsistency, verifyConsistency } from '../../proofs/consistency.ts';

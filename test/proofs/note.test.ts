@@ -33,7 +33,7 @@ const known = [peter.verifierKey, enoch.verifierKey];
 
 const lineOf = ({ name, signature }: NoteSignature) => `${name} ${toHex(signature).slice(0, 8)}`;
 
-describe('known notes (SPECS §14.5)', () => {
+describe('known notes of other implementations', () => {
   test('the example of signed-note', () => {
     const note =
       'This is an example message.\n\n' +
@@ -97,7 +97,7 @@ describe('known notes (SPECS §14.5)', () => {
   });
 });
 
-describe('who signed (SN-9, SN-11)', () => {
+describe('who signed', () => {
   test('lines by unknown keys are kept apart, equal ones once', () => {
     const other = '— stranger AAAAAQM=\n';
     const opened = openNote(`${TEXT}\n${STRANGER_LINE}${PETER_LINE}${STRANGER_LINE}${other}${ENOCH_LINE}`, [
@@ -147,7 +147,7 @@ describe('who signed (SN-9, SN-11)', () => {
 });
 
 describe('signing', () => {
-  test('keeps lines that are there and replaces those of the same key (SN-12)', () => {
+  test('keeps lines that are there and replaces those of the same key', () => {
     const { signatures, unverified } = openNote(`${TEXT}\n${PETER_LINE}${STRANGER_LINE}`, known);
     const lines = [...signatures, ...unverified];
     expect(signNote(TEXT, [enoch], lines)).toBe(`${TEXT}\n${PETER_LINE}${STRANGER_LINE}${ENOCH_LINE}`);
@@ -155,7 +155,7 @@ describe('signing', () => {
     expect(signNote(TEXT, [], lines)).toBe(`${TEXT}\n${PETER_LINE}${STRANGER_LINE}`);
   });
 
-  test('the text may have blank lines: the last one separates (SN-2)', () => {
+  test('the text may have blank lines: the last one separates', () => {
     for (const text of ['a\n\nb\n', '\n', '\n\n', `a\n\n${STRANGER_LINE}`, 'a\n\n\n', '\ufeffa\n']) {
       const note = signNote(text, [peter]);
       expect(openNote(note, known).text).toBe(text);
@@ -292,7 +292,7 @@ describe('malformed notes', () => {
   });
 });
 
-describe('signature lines alone, as a witness answers (SPECS §7.1)', () => {
+describe('signature lines alone, as a witness answers (C2SP tlog-witness)', () => {
   test('are read and written again', () => {
     const lines = parseSignatureLines(`${PETER_LINE}${ENOCH_LINE}`);
     expect(lines).toEqual(openNote(`${TEXT}\n${PETER_LINE}${ENOCH_LINE}`, known).signatures);
@@ -330,7 +330,7 @@ describe('signature lines alone, as a witness answers (SPECS §7.1)', () => {
     expect(codeOf(() => formatSignatureLines(lines))).toBe('malformed_note');
   });
 
-  test('are put under a note, in the place of older ones by the same keys, and nobody else is touched (SN-12)', () => {
+  test('are put under a note, in the place of older ones by the same keys, and nobody else is touched', () => {
     const note = `${TEXT}\n${PETER_LINE}${STRANGER_LINE}`;
     expect(addSignatures(note, parseSignatureLines(ENOCH_LINE))).toBe(`${note}${ENOCH_LINE}`);
     const newer = '— stranger AAAAAQM=\n';

@@ -1,4 +1,4 @@
-/** Trust policies: what each rule of SPECS §9 accepts and refuses, and quorums compared with a count of sets. */
+/** Trust policies: what each rule of C2SP tlog-policy accepts and refuses, and quorums compared with a count of sets. */
 import { describe, expect, test } from '@jest/globals';
 import { cosigner } from '../../proofs/cosignature.ts';
 import { NoteError } from '../../proofs/error.ts';
@@ -115,80 +115,75 @@ describe('what a policy says', () => {
 describe('what is refused', () => {
   const two = `witness w1 ${W1}\nwitness w2 ${W2}\n`;
   test.each<[string, string, number, RegExp]>([
-    ['PO-1 no newline at the end', 'quorum none', 0, /newline/],
-    ['PO-1 another word', 'witnesses w1\nquorum none\n', 1, /"witnesses"/],
-    ['PO-1 a word in capitals', 'Quorum none\n', 1, /"Quorum"/],
-    ['PO-1 a comment behind something', 'quorum none # nobody\n', 1, /quorum NAME/],
-    ['PO-1 a comment behind a witness', `witness w1 ${W1} # mine\nquorum none\n`, 1, /witness NAME VKEY/],
-    ['PO-1 a comment in the place of an address', `witness w1 ${W1} #mine\nquorum none\n`, 1, /http/],
-    ['PO-2 a log of nothing', 'log\nquorum none\n', 1, /log VKEY/],
-    ['PO-2 a log with too much', `log ${L1} http://a b\nquorum none\n`, 1, /log VKEY/],
-    ['PO-2 a witness without a key', 'witness w1\nquorum none\n', 1, /witness NAME VKEY/],
-    ['PO-2 a witness without a name', `witness ${W1}\nquorum none\n`, 1, /witness NAME VKEY/],
-    ['PO-2 a group without a number', `${two}group g\nquorum none\n`, 3, /group NAME/],
-    ['PO-2 a quorum of nothing', 'quorum\n', 1, /quorum NAME/],
-    ['PO-2 a quorum of two', `${two}quorum w1 w2\n`, 3, /quorum NAME/],
-    ['PO-2 a key that is none', 'log abc\nquorum none\n', 1, /plus signs/],
-    ['PO-2 a key with another ID', `log ${L1.replace(/\+[0-9a-f]{8}\+/, '+00000000+')}\nquorum none\n`, 1, /key ID/],
-    ['PO-3 no quorum', two, 0, /no quorum line/],
-    ['PO-3 nothing at all', '', 0, /no quorum line/],
-    ['PO-3 two quorums', `${two}quorum w1\nquorum w1\n`, 4, /second quorum/],
-    ['PO-3 quorum none, and another', 'quorum none\nquorum none\n', 2, /second quorum/],
-    ['PO-3 a quorum of somebody unknown', `${two}quorum w3\n`, 3, /"w3"/],
-    ['PO-3 a quorum of somebody below', `quorum w1\n${two}`, 1, /"w1"/],
-    ['PO-3 a quorum of a log', `log ${L1}\nquorum log.example/1\n`, 2, /"log.example\/1"/],
-    ['PO-3 a member that is unknown', `${two}group g any w1 w3\nquorum g\n`, 3, /"w3"/],
-    ['PO-3 a member below', `group g any w1\n${two}quorum g\n`, 1, /"w1"/],
-    ['PO-3 a group in itself', `${two}group g any w1 g\nquorum g\n`, 3, /"g"/],
-    ['PO-3 two groups in each other', `${two}group a any w1 b\ngroup b any w2 a\nquorum a\n`, 3, /"b"/],
-    ['PO-3 a witness twice', `witness w1 ${W1}\nwitness w1 ${W2}\nquorum w1\n`, 2, /already/],
-    ['PO-3 a group of the name of a witness', `${two}group w1 any w2\nquorum w1\n`, 3, /already/],
-    ['PO-3 a witness of the name of a group', `${two}group g any w1\nwitness g ${W3}\nquorum g\n`, 4, /already/],
-    ['PO-3 none as a member', `${two}group g any none\nquorum g\n`, 3, /"none"/],
-    ['PO-3 a witness called none', `witness none ${W1}\nquorum none\n`, 1, /cannot be a name/],
-    ['PO-4 no members', `${two}group g any\nquorum g\n`, 3, /group NAME/],
-    ['PO-4 none of them', `${two}group g 0 w1 w2\nquorum g\n`, 3, /from 1 to 2, not "0"/],
-    ['PO-4 more than there are', `${two}group g 3 w1 w2\nquorum g\n`, 3, /from 1 to 2, not "3"/],
-    ['PO-4 a leading zero', `${two}group g 01 w1 w2\nquorum g\n`, 3, /not "01"/],
-    ['PO-4 a sign', `${two}group g +1 w1 w2\nquorum g\n`, 3, /not "\+1"/],
-    ['PO-4 a fraction', `${two}group g 1.0 w1 w2\nquorum g\n`, 3, /not "1\.0"/],
-    ['PO-4 an exponent', `${two}group g 1e0 w1 w2\nquorum g\n`, 3, /not "1e0"/],
-    ['PO-4 hexadecimal', `${two}group g 0x1 w1 w2\nquorum g\n`, 3, /not "0x1"/],
-    ['PO-4 capital letters', `${two}group g ANY w1 w2\nquorum g\n`, 3, /not "ANY"/],
-    ['PO-4 a number beyond all', `${two}group g 99999999999999999999 w1\nquorum g\n`, 3, /from 1 to 1/],
-    ['PO-4 a member twice', `${two}group g any w1 w1\nquorum g\n`, 3, /member of "g" already/],
-    ['PO-4 a member of two groups', `${two}group g any w1\ngroup h any w1\nquorum g\n`, 4, /member of "g" already/],
+    ['no newline at the end', 'quorum none', 0, /newline/],
+    ['another word', 'witnesses w1\nquorum none\n', 1, /"witnesses"/],
+    ['a word in capitals', 'Quorum none\n', 1, /"Quorum"/],
+    ['a comment behind something', 'quorum none # nobody\n', 1, /quorum NAME/],
+    ['a comment behind a witness', `witness w1 ${W1} # mine\nquorum none\n`, 1, /witness NAME VKEY/],
+    ['a comment in the place of an address', `witness w1 ${W1} #mine\nquorum none\n`, 1, /http/],
+    ['a log of nothing', 'log\nquorum none\n', 1, /log VKEY/],
+    ['a log with too much', `log ${L1} http://a b\nquorum none\n`, 1, /log VKEY/],
+    ['a witness without a key', 'witness w1\nquorum none\n', 1, /witness NAME VKEY/],
+    ['a witness without a name', `witness ${W1}\nquorum none\n`, 1, /witness NAME VKEY/],
+    ['a group without a number', `${two}group g\nquorum none\n`, 3, /group NAME/],
+    ['a quorum of nothing', 'quorum\n', 1, /quorum NAME/],
+    ['a quorum of two', `${two}quorum w1 w2\n`, 3, /quorum NAME/],
+    ['a key that is none', 'log abc\nquorum none\n', 1, /plus signs/],
+    ['a key with another ID', `log ${L1.replace(/\+[0-9a-f]{8}\+/, '+00000000+')}\nquorum none\n`, 1, /key ID/],
+    ['no quorum', two, 0, /no quorum line/],
+    ['nothing at all', '', 0, /no quorum line/],
+    ['two quorums', `${two}quorum w1\nquorum w1\n`, 4, /second quorum/],
+    ['quorum none, and another', 'quorum none\nquorum none\n', 2, /second quorum/],
+    ['a quorum of somebody unknown', `${two}quorum w3\n`, 3, /"w3"/],
+    ['a quorum of somebody below', `quorum w1\n${two}`, 1, /"w1"/],
+    ['a quorum of a log', `log ${L1}\nquorum log.example/1\n`, 2, /"log.example\/1"/],
+    ['a member that is unknown', `${two}group g any w1 w3\nquorum g\n`, 3, /"w3"/],
+    ['a member below', `group g any w1\n${two}quorum g\n`, 1, /"w1"/],
+    ['a group in itself', `${two}group g any w1 g\nquorum g\n`, 3, /"g"/],
+    ['two groups in each other', `${two}group a any w1 b\ngroup b any w2 a\nquorum a\n`, 3, /"b"/],
+    ['a witness twice', `witness w1 ${W1}\nwitness w1 ${W2}\nquorum w1\n`, 2, /already/],
+    ['a group of the name of a witness', `${two}group w1 any w2\nquorum w1\n`, 3, /already/],
+    ['a witness of the name of a group', `${two}group g any w1\nwitness g ${W3}\nquorum g\n`, 4, /already/],
+    ['none as a member', `${two}group g any none\nquorum g\n`, 3, /"none"/],
+    ['a witness called none', `witness none ${W1}\nquorum none\n`, 1, /cannot be a name/],
+    ['no members', `${two}group g any\nquorum g\n`, 3, /group NAME/],
+    ['none of them', `${two}group g 0 w1 w2\nquorum g\n`, 3, /from 1 to 2, not "0"/],
+    ['more than there are', `${two}group g 3 w1 w2\nquorum g\n`, 3, /from 1 to 2, not "3"/],
+    ['a leading zero', `${two}group g 01 w1 w2\nquorum g\n`, 3, /not "01"/],
+    ['a sign', `${two}group g +1 w1 w2\nquorum g\n`, 3, /not "\+1"/],
+    ['a fraction', `${two}group g 1.0 w1 w2\nquorum g\n`, 3, /not "1\.0"/],
+    ['an exponent', `${two}group g 1e0 w1 w2\nquorum g\n`, 3, /not "1e0"/],
+    ['hexadecimal', `${two}group g 0x1 w1 w2\nquorum g\n`, 3, /not "0x1"/],
+    ['capital letters', `${two}group g ANY w1 w2\nquorum g\n`, 3, /not "ANY"/],
+    ['a number beyond all', `${two}group g 99999999999999999999 w1\nquorum g\n`, 3, /from 1 to 1/],
+    ['a member twice', `${two}group g any w1 w1\nquorum g\n`, 3, /member of "g" already/],
+    ['a member of two groups', `${two}group g any w1\ngroup h any w1\nquorum g\n`, 4, /member of "g" already/],
+    ['a group in two groups', `${two}group g any w1\ngroup h any g\ngroup i 1 g w2\nquorum i\n`, 5, /member of "h"/],
+    ['a log twice', `log ${L1}\nlog ${L1}\nquorum none\n`, 2, /public key/],
     [
-      'PO-4 a group in two groups',
-      `${two}group g any w1\ngroup h any g\ngroup i 1 g w2\nquorum i\n`,
-      5,
-      /member of "h"/,
-    ],
-    ['PO-5 a log twice', `log ${L1}\nlog ${L1}\nquorum none\n`, 2, /public key/],
-    [
-      'PO-5 a log twice under two names',
+      'a log twice under two names',
       `log ${L1}\nlog ${ed25519Signer('other', seedOf(1)).verifierKey.text}\nquorum none\n`,
       2,
       /public key/,
     ],
     [
-      'PO-5 a witness twice under two names',
+      'a witness twice under two names',
       `witness w1 ${W1}\nwitness w2 ${cosigner('other', seedOf(1001)).verifierKey.text}\nquorum w1\n`,
       2,
       /public key of witness "w1"/,
     ],
-    ['PO-7 CR LF', 'quorum none\r\n', 1, /carriage return/],
-    ['PO-7 a control character', 'quorum none\u0001\n', 1, /control character, 1/],
-    ['PO-7 a control character in a comment', '#\u0000\nquorum none\n', 1, /control character, 0/],
-    ['PO-7 DEL', 'quorum none\u007f\n', 1, /control character, 127/],
-    ['PO-8 the key of a witness as that of a log', `log ${W1}\nquorum none\n`, 1, /0x01/],
-    ['PO-8 another scheme', `witness w1 ${W1} ftp://w1.example\nquorum none\n`, 1, /http/],
-    ['PO-8 an address without a scheme', `witness w1 ${W1} w1.example/\nquorum none\n`, 1, /http/],
-    ['PO-8 an address of nobody', `witness w1 ${W1} https:///w\nquorum none\n`, 1, /http/],
-    ['PO-8 an address with a password', `witness w1 ${W1} https://a:b@w1.example\nquorum none\n`, 1, /http/],
-    ['PO-8 an address with a query', `witness w1 ${W1} https://w1.example/?a\nquorum none\n`, 1, /http/],
-    ['PO-8 an address with a port beyond all', `witness w1 ${W1} https://w1.example:70000/\nquorum none\n`, 1, /http/],
-    ['PO-8 an address of a log', `log ${L1} file:///etc/passwd\nquorum none\n`, 1, /http/],
+    ['CR LF', 'quorum none\r\n', 1, /carriage return/],
+    ['a control character', 'quorum none\u0001\n', 1, /control character, 1/],
+    ['a control character in a comment', '#\u0000\nquorum none\n', 1, /control character, 0/],
+    ['DEL', 'quorum none\u007f\n', 1, /control character, 127/],
+    ['the key of a witness as that of a log', `log ${W1}\nquorum none\n`, 1, /0x01/],
+    ['another scheme', `witness w1 ${W1} ftp://w1.example\nquorum none\n`, 1, /http/],
+    ['an address without a scheme', `witness w1 ${W1} w1.example/\nquorum none\n`, 1, /http/],
+    ['an address of nobody', `witness w1 ${W1} https:///w\nquorum none\n`, 1, /http/],
+    ['an address with a password', `witness w1 ${W1} https://a:b@w1.example\nquorum none\n`, 1, /http/],
+    ['an address with a query', `witness w1 ${W1} https://w1.example/?a\nquorum none\n`, 1, /http/],
+    ['an address with a port beyond all', `witness w1 ${W1} https://w1.example:70000/\nquorum none\n`, 1, /http/],
+    ['an address of a log', `log ${L1} file:///etc/passwd\nquorum none\n`, 1, /http/],
     ['a name with a #', `witness w#1 ${W1}\nquorum w#1\n`, 1, /begin a comment/],
     ['half of a surrogate pair', 'quorum none\n#\ud800\n', 0, /lone surrogate/],
   ])('%s', (_, text, line, reason) => {
@@ -198,12 +193,12 @@ describe('what is refused', () => {
     expect(message).toMatch(reason);
   });
 
-  test.each(['any', 'all', 'none', 'witness', 'group', 'quorum', 'log'])('%s is no name (PO-8)', (name) => {
+  test.each(['any', 'all', 'none', 'witness', 'group', 'quorum', 'log'])('%s is no name', (name) => {
     expect(messageOf(`witness ${name} ${W1}\nquorum none\n`)).toMatch(/line 1 of .*cannot be a name/);
     expect(messageOf(`${two}group ${name} 1 w1\nquorum none\n`)).toMatch(/line 3 of .*cannot be a name/);
   });
 
-  test('a key for notes on a witness line: both forms are named (COS-9)', () => {
+  test('a key for notes on a witness line: both forms are named', () => {
     const { publicKey, text } = ed25519Signer('witness.example/1', seedOf(1001)).verifierKey;
     const message = messageOf(`witness w1 ${text}\nquorum w1\n`);
     expect(message).toMatch(/^malformed_policy: line 1 .*insist on 0x04/);
@@ -240,7 +235,7 @@ describe('what is refused', () => {
   });
 });
 
-describe('limits (PO-7)', () => {
+describe('limits', () => {
   const many = (count: number) => {
     const lines: string[] = [];
     for (let i = 0; i < count; i++) lines.push(`witness w${i} ${witnessKey(i)}`);
@@ -302,7 +297,7 @@ describe('limits (PO-7)', () => {
   });
 });
 
-describe('quorums (PO-4, PO-10)', () => {
+describe('quorums', () => {
   type Tree = { readonly witness: number } | { readonly k: number; readonly members: readonly Tree[] };
 
   /** Another way to the same answer: the sets of members that suffice, listed one by one. */

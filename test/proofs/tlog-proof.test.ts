@@ -1,4 +1,4 @@
-/** C2SP tlog-proof: one spelling, every other refused (SPECS §8). */
+/** C2SP tlog-proof: one spelling, every other refused. */
 import { describe, expect, test } from '@jest/globals';
 import { formatTlogProof, parseTlogProof } from '../../proofs/tlog-proof.ts';
 import { utf8 } from '../../tree/bytes.ts';

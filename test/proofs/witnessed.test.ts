@@ -172,7 +172,7 @@ describe('is refused', () => {
     expect(refused(note)).toBe('malformed_checkpoint');
   });
 
-  test('a log that the policy does not list (PO-6); one of several suffices', () => {
+  test('a log that the policy does not list; one of several suffices', () => {
     const other = ed25519Signer('example.com/logs/other', new Uint8Array(32).fill(3)).verifierKey;
     const renewed = ed25519Signer(ORIGIN, new Uint8Array(32).fill(4)).verifierKey;
     const good = under(lineOf(w1), lineOf(w2));

@@ -165,7 +165,7 @@ test('leaves whose hashes are known need not be hashed again, wherever they stan
   expect(hashesOf(integrate('x', emptyState(0), wrong, 1))).toEqual(['00'.repeat(32)]);
 });
 
-test('70,000 entries: the root of SPECS §14.3, tiles of three levels', () => {
+test('70,000 entries: the root that Go computes, tiles of three levels', () => {
   const count = 70_000;
   const all = numberedLeaves(count);
   const stored = new Map<string, string>();

@@ -14,7 +14,7 @@ const hasGo = spawnSync('go', ['version']).status === 0;
 if (!hasGo) console.log('SKIPPED: fsck of a log of Tessera: there is no Go on this machine');
 const withGo = hasGo ? describe : describe.skip;
 
-/** The test log of Tessera's own data: a public key pair (SPECS §14.4). */
+/** The test log of Tessera's own data: a public key pair. */
 const SIGNER = 'PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg';
 const VERIFIER = 'example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx';
 const ENTRIES = 700;

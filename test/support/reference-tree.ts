@@ -79,7 +79,7 @@ export class ReferenceTree {
   }
 }
 
-/** `count` leaves that are all different: `leaf 0`, `leaf 1` and so on, as in SPECS §14.3. */
+/** `count` leaves that are all different: `leaf 0`, `leaf 1` and so on. */
 export function numberedLeaves(count: number): Uint8Array[] {
   return Array.from({ length: count }, (_, i) => new TextEncoder().encode(`leaf ${i}`));
 }

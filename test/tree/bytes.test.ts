@@ -123,13 +123,13 @@ describe('decimal', () => {
     '18446744073709551615',
     'NaN',
     'Infinity',
-  ])('refuses %j (JS-3)', (text) => {
+  ])('refuses %j', (text) => {
     expect(() => parseDecimal(text)).toThrow(RangeError);
   });
 });
 
 describe('UTF-8', () => {
-  test('keeps a byte order mark (JS-5)', () => {
+  test('keeps a byte order mark', () => {
     expect(fromUtf8(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61))).toBe('\ufeffa');
     expect(utf8('\ufeffa')).toEqual(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61));
   });

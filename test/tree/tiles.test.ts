@@ -28,7 +28,7 @@ describe('paths', () => {
     [123456078, 'x123/x456/078'],
     [123456789, 'x123/x456/789'],
     [3057500, 'x003/x057/500'],
-  ])('index %d is %s (TI-1, SPECS §14.7)', (index, path) => {
+  ])('index %d is %s (C2SP tlog-tiles)', (index, path) => {
     expect(tilePath({ level: 0, index, width: 256 })).toBe(`tile/0/${path}`);
     expect(tilePath({ level: 63, index, width: 8 })).toBe(`tile/63/${path}.p/8`);
     expect(bundlePath(index)).toBe(`tile/entries/${path}`);
@@ -113,7 +113,7 @@ describe('paths', () => {
     // 2^53.
     'tile/0/x009/x007/x199/x254/x740/992',
     `tile/0/${'x001/'.repeat(100_000)}000`,
-  ])('refuses %.60s (TI-2)', (path) => {
+  ])('refuses %.60s', (path) => {
     expect(parseTilePath(path)).toBeUndefined();
   });
 
@@ -124,7 +124,7 @@ describe('paths', () => {
   });
 });
 
-describe('which tiles a tree has (TI-4, TI-7)', () => {
+describe('which tiles a tree has', () => {
   test('size 70,000', () => {
     const levels = [0, 1, 2, 3].map((level) => [fullTiles(level, 70000), partialWidth(level, 70000)]);
     expect(levels).toEqual([

@@ -1,4 +1,4 @@
-/** The verbs of RFC 6962 §4 over both kinds of logs: what they say, and what they refuse (SPECS §2). */
+/** The verbs of RFC 6962 §4 over both kinds of logs: what they say, and what they refuse. */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { verifyConsistency } from '../../../proofs/consistency.ts';
 import { verifyInclusion } from '../../../proofs/inclusion.ts';

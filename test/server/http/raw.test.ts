@@ -1,4 +1,4 @@
-/** Raw logs: the contract of other transparency logs (SPECS §13.1), and what of it is refused. */
+/** Raw logs: the contract of other transparency logs (Tessera's conformance servers), and what of it is refused. */
 import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { openCheckpoint } from '../../../proofs/checkpoint.ts';
 import { verifyInclusion } from '../../../proofs/inclusion.ts';

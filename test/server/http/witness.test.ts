@@ -1,5 +1,5 @@
 /**
- * The HTTP surface of a witness: the conversation of SPECS §14.6, in order, with a witness by itself and with one in a server; then what
+ * The HTTP surface of a witness: the conversation of torchwood's litewitness test, in order, with a witness by itself and with one in a server; then what
  * a reply is made of, and what is refused.
  */
 import { request as httpRequest } from 'node:http';
@@ -131,7 +131,7 @@ const STEPS: readonly (readonly [step: string, body: string, status: number, cod
 ];
 
 describe.each(Object.keys(prefixes) as (keyof typeof prefixes)[])('a witness %s', (which) => {
-  test.each(STEPS)('SPECS §14.6, step %s', async (step, content, status, code) => {
+  test.each(STEPS)('litewitness, step %s', async (step, content, status, code) => {
     const { verifierKey } = opened[which].witness;
     const answer = await ask('POST', `${prefixes[which]}/add-checkpoint`, content);
     expect([step, answer.status, answer.text]).toEqual([step, status, expect.anything()]);

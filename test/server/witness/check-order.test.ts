@@ -1,4 +1,4 @@
-/** Every row of the check order of SPECS §7.1, and that an earlier row is answered where several are wrong. */
+/** Every row of the check order of C2SP tlog-witness, and that an earlier row is answered where several are wrong. */
 import { describe, expect, test } from '@jest/globals';
 import type { AddCheckpoint } from '../../../proofs/add-checkpoint.ts';
 import { formatCheckpoint, type TreeHead } from '../../../proofs/checkpoint.ts';
