@@ -33,9 +33,18 @@ function run({ name, mutate, tests }: Group): Promise<MutantResult[]> {
 
 const started = Date.now();
 const all: MutantResult[] = [];
+/** Groups whose tests fail without a mutant, or that could not be run. */
+const broken: string[] = [];
 for (const group of groupsOf(process.argv.slice(2))) {
   const begun = Date.now();
-  const results = await run(group);
+  let results: MutantResult[];
+  try {
+    results = await run(group);
+  } catch (error) {
+    process.stdout.write(`${group.name} could not be run: ${(error as Error).message}\n`);
+    broken.push(group.name);
+    continue;
+  }
   all.push(...results);
   process.stdout.write(`${group.name}: ${results.length} mutants in ${Math.round((Date.now() - begun) / 1000)} s\n`);
   process.stdout.write(survivors(results));
@@ -43,4 +52,5 @@ for (const group of groupsOf(process.argv.slice(2))) {
 const score = scoreOf(all);
 process.stdout.write(`\n${table(all)}`);
 process.stdout.write(`in ${Math.round((Date.now() - started) / 1000)} s; the bound is ${BOUND} %\n`);
-process.exitCode = bad(score, BOUND) ? 1 : 0;
+if (broken.length > 0) process.stdout.write(`not run: ${broken.join(', ')}\n`);
+process.exitCode = broken.length > 0 || bad(score, BOUND) ? 1 : 0;
