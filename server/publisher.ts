@@ -64,6 +64,13 @@ export interface PublisherOptions {
   readonly witnessing?: Witnessing;
 }
 
+/**
+ * How much may wait for heads at once, in entries that are to be answered with their proofs; beyond it nobody waits, and appends are answered
+ * `durable`. Of an entry some 400 bytes are in memory meanwhile, and of a request as much as of a few of them.
+ */
+const MOST_WAITING = 262_144;
+const LEAST_WEIGHT = 16;
+
 interface Waiter {
   readonly log: Log;
   readonly treeSize: number;
@@ -77,6 +84,8 @@ export class Publisher {
   /** Frontier at each log's newest signed head, as read back from the store. */
   readonly #verified = new Map<Log, Verified>();
   readonly #waiters = new Set<Waiter>();
+  /** Entries that wait, together. */
+  #waiting = 0;
   readonly #stop = new AbortController();
   /** Ends the pause between two rounds; once it is aborted there are none. */
   readonly #hurry = new AbortController();
@@ -125,11 +134,19 @@ export class Publisher {
 
   /**
    * Resolves when a head of at least that size is published, and with the quorum's cosignatures if it has to be `witnessed`, or after
-   * `timeout` milliseconds; says which.
+   * `timeout` milliseconds, or at once where too much waits already; says which. `weight`: entries that the answer is about.
    */
-  async waitFor(log: Log, treeSize: number, timeout: number, witnessed = false): Promise<boolean> {
+  async waitFor(
+    log: Log,
+    treeSize: number,
+    timeout: number,
+    { witnessed = false, weight = 1 }: { readonly witnessed?: boolean; readonly weight?: number } = {},
+  ): Promise<boolean> {
     const wanted = { log, treeSize, witnessed };
     if (isShown(wanted) || this.#ended) return isShown(wanted);
+    const entries = Math.max(weight, LEAST_WEIGHT);
+    if (this.#waiting + entries > MOST_WAITING) return false;
+    this.#waiting += entries;
     const giveUp = new AbortController();
     const shown = new Promise<void>((resolve) => {
       const waiter = { ...wanted, wake: resolve };
@@ -139,6 +156,7 @@ export class Publisher {
     const late = this.#options.clock.sleep(timeout, giveUp.signal).catch(() => {});
     await Promise.race([shown, late]);
     giveUp.abort();
+    this.#waiting -= entries;
     return isShown(wanted);
   }
 
@@ -180,7 +198,10 @@ export class Publisher {
   async #store(signed: readonly Signed[]): Promise<void> {
     const { sequencer, witnessing } = this.#options;
     await sequencer.change((transaction) => {
-      for (const { log, head } of signed) {
+      for (const { log, head, signEpoch } of signed) {
+        const definition = transaction.definitionOf(log);
+        // The log was deleted meanwhile, or its rotation ended: clients that saw a head by both keys after the one that is kept could not follow.
+        if (definition.status === 'deleted' || definition.signEpoch !== signEpoch) continue;
         if (witnessing?.concerns(log) !== true) {
           storeHead(transaction, log, head);
           continue;
@@ -240,9 +261,10 @@ export class Publisher {
     const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
     // Keys that change while this head is stored concern the next one.
     log.resign = false;
-    const stated = { origin: log.definition.origin, treeSize, rootHash };
+    const { origin, signEpoch } = log.definition;
+    const stated = { origin, treeSize, rootHash };
     const checkpoint = aside ? await signHeadAside(stated, log.keys) : signHead(stated, log.keys);
-    return { log, head: { treeSize, rootHash, checkpoint, time } };
+    return { log, head: { treeSize, rootHash, checkpoint, time }, signEpoch };
   }
 
   async #run(): Promise<void> {
@@ -297,6 +319,8 @@ interface Turn {
 interface Signed {
   readonly log: Log;
   readonly head: Published;
+  /** Of the key that signed it. */
+  readonly signEpoch: number;
 }
 
 function isShown({ log, treeSize, witnessed }: Omit<Waiter, 'wake'>): boolean {

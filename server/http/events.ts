@@ -1,7 +1,7 @@
 /** Events: appended one or many at a time, read one with its proof or many without. */
 import { formatMicros } from '../../proofs/time.ts';
-import { type AppendedEntryMessage, encodeAppendReply, encodeEntry } from '../../proto/messages.ts';
-import { leafHash } from '../../tree/hash.ts';
+import { encodeAppendReply, encodeEntry } from '../../proto/messages.ts';
+import { type LeafHash, leafHash } from '../../tree/hash.ts';
 import { type Appended, ConflictError, type ExactlyOnce } from '../append.ts';
 import type { StoredEntry } from '../entry.ts';
 import { ServerError } from '../errors.ts';
@@ -25,7 +25,7 @@ type Ack = 'durable' | 'signed' | 'witnessed';
  * it is stored or nothing.
  */
 export async function append(call: LogCall): Promise<Reply> {
-  const { log, req, limits, server, key } = call;
+  const { log, server } = call;
   if (log.name.startsWith('_')) throw new ServerError('forbidden', 'only the server writes there');
   const query = new Query(call.search, ['ack', 'id_pointer']);
   const ack = parseAck(query.text('ack'));
@@ -35,6 +35,28 @@ export async function append(call: LogCall): Promise<Reply> {
       'ack=witnessed needs witnesses, and no policy of this server names any for this log',
     );
   const once = exactlyOnce(call, query.text('id_pointer'));
+  // The body ends with that call: until a head is signed there is time for more bodies than memory has room for.
+  const stored = await store(call, once);
+  if ('refusal' in stored) return stored.refusal;
+  const reply = await acknowledge(call, ack, stored.receipts);
+  return once?.kind === 'key' && stored.replays > 0 ? withHeaders(reply, REPLAYED) : reply;
+}
+
+/** What an answer says of an entry that is durable. */
+interface Receipt {
+  readonly leafIndex: number;
+  readonly receivedAt: number;
+  readonly leafHash: LeafHash;
+  readonly salt: Uint8Array;
+  readonly header: Uint8Array;
+  readonly replayed: boolean;
+}
+
+type Stored = { readonly receipts: readonly Receipt[]; readonly replays: number } | { readonly refusal: Reply };
+
+/** Reads the events of a request and appends them. */
+async function store(call: LogCall, once: ExactlyOnce | undefined): Promise<Stored> {
+  const { log, req, limits, server, key } = call;
   const type = mediaType(req);
   if (type !== 'application/json' && type !== 'application/x-ndjson' && type !== PROTOBUF) {
     throw new ServerError(
@@ -56,10 +78,11 @@ export async function append(call: LogCall): Promise<Reply> {
     const batch = readProtobufBatch(body, limits, take);
     place = (position) => ({ position });
     if (batch.kind === 'bad')
-      return refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { position: bad.position } })));
+      return { refusal: refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { position: bad.position } }))) };
   } else {
     const batch = readBatch(body, limits, take);
-    if (batch.kind === 'bad') return refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { line: bad.line } })));
+    if (batch.kind === 'bad')
+      return { refusal: refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { line: bad.line } }))) };
     const { lines } = batch;
     place = (position) => ({ line: lines[position] as number });
   }
@@ -75,12 +98,17 @@ export async function append(call: LogCall): Promise<Reply> {
   } catch (error) {
     if (place === undefined || !(error instanceof ConflictError)) throw error;
     const at = place;
-    return refuseEvents(error.conflicts.map(({ position, ...rest }) => ({ ...rest, place: at(position) })));
+    return {
+      refusal: refuseEvents(error.conflicts.map(({ position, ...rest }) => ({ ...rest, place: at(position) }))),
+    };
   }
   const replays = appended.filter(({ replayed }) => replayed).length;
   call.metrics.replayed(replays);
-  const reply = await acknowledge(call, ack, appended);
-  return once?.kind === 'key' && replays > 0 ? withHeaders(reply, REPLAYED) : reply;
+  return { receipts: appended.map(receiptOf), replays };
+}
+
+function receiptOf({ leafIndex, receivedAt, leaf, leafHash: known, salt, header, replayed }: Appended): Receipt {
+  return { leafIndex, receivedAt, leafHash: known ?? leafHash(leaf), salt, header, replayed };
 }
 
 /** What makes this append exactly-once: its Idempotency-Key, or the pointer to its events' ids, its own or the log's. */
@@ -98,14 +126,15 @@ function exactlyOnce({ req, log }: LogCall, asked: string | undefined): ExactlyO
 }
 
 /** The answer to an append that is durable: at the level that was asked for, if that is reached in time. */
-async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[]): Promise<Reply> {
+async function acknowledge(call: LogCall, ack: Ack, appended: readonly Receipt[]): Promise<Reply> {
   const { log, server, limits, req } = call;
   if (ack !== 'durable') {
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
     const { publisher } = server;
     const witnessed = ack === 'witnessed';
     const reached =
-      (await publisher.waitFor(log, needed, limits.ackTimeout, witnessed)) || log.published.treeSize >= needed;
+      (await publisher.waitFor(log, needed, limits.ackTimeout, { witnessed, weight: appended.length })) ||
+      log.published.treeSize >= needed;
     // Whatever happens from here on, the entries are durable: the answer names the level that was reached, never an error.
     const reply = reached ? await signedReply(call, appended).catch(() => undefined) : undefined;
     if (reply !== undefined) return reply;
@@ -113,11 +142,11 @@ async function acknowledge(call: LogCall, ack: Ack, appended: readonly Appended[
   return negotiatedText(
     req,
     () => `{"ack":"durable","entries":[${appendedTexts(appended).join(',')}]}`,
-    () => encodeAppendReply({ ack: 'durable', entries: appended.map(appendedMessage) }),
+    () => encodeAppendReply({ ack: 'durable', entries: appended }),
   );
 }
 
-async function signedReply({ log, server, req }: LogCall, appended: readonly Appended[]): Promise<Reply> {
+async function signedReply({ log, server, req }: LogCall, appended: readonly Receipt[]): Promise<Reply> {
   const { treeSize, checkpoint, witnessed } = log.published;
   const ack = witnessed === true ? 'witnessed' : 'signed';
   const leafIndexes = appended.map(({ leafIndex }) => leafIndex);
@@ -129,7 +158,7 @@ async function signedReply({ log, server, req }: LogCall, appended: readonly App
       return `{"ack":"${ack}","entries":[${entries}],"tree_size":${treeSize},"checkpoint":${asciiText(checkpoint)}}`;
     },
     () => {
-      const entries = appended.map((entry, i) => ({ ...appendedMessage(entry), proof: proofs[i] ?? [] }));
+      const entries = appended.map((entry, i) => ({ ...entry, proof: proofs[i] ?? [] }));
       return encodeAppendReply({ ack, entries, treeSize, checkpoint });
     },
   );
@@ -139,10 +168,10 @@ async function signedReply({ log, server, req }: LogCall, appended: readonly App
  * Appended entries as JSON texts, with their proofs where there are any. Written by hand: through objects and JSON.stringify the reply took
  * a quarter of all that a batch cost. Time and header are those of the entry before, nearly always.
  */
-function appendedTexts(appended: readonly Appended[], proofs?: readonly (readonly Uint8Array[])[]): string[] {
-  const hashes = base64Each(appended.map((entry) => entry.leafHash ?? leafHash(entry.leaf)));
+function appendedTexts(appended: readonly Receipt[], proofs?: readonly (readonly Uint8Array[])[]): string[] {
+  const hashes = base64Each(appended.map((entry) => entry.leafHash));
   const salts = base64Each(appended.map(({ salt }) => salt));
-  let last: Appended | undefined;
+  let last: Receipt | undefined;
   let time = '';
   let text = '';
   return appended.map((entry, i) => {
@@ -152,11 +181,6 @@ function appendedTexts(appended: readonly Appended[], proofs?: readonly (readonl
     const proof = proofs === undefined ? '' : `,"proof":${hashesText(proofs[i] ?? [])}`;
     return `{"leaf_index":${entry.leafIndex},"received_at":"${time}","leaf_hash":"${hashes[i]}","salt":"${salts[i]}","header_base64":"${text}","replayed":${entry.replayed}${proof}}`;
   });
-}
-
-function appendedMessage(entry: Appended): AppendedEntryMessage {
-  const { leafIndex, receivedAt, salt, header, replayed } = entry;
-  return { leafIndex, receivedAt, leafHash: entry.leafHash ?? leafHash(entry.leaf), salt, header, replayed };
 }
 
 function parseAck(text: string | undefined): Ack {

@@ -7,6 +7,7 @@ import type { Log } from '../../server/log.ts';
 import { parseDefinition, SYSTEM_LOG } from '../../server/log.ts';
 import { runningOf } from '../../server/log-keys.ts';
 import { logDefinitionKey } from '../../server/storage/keys.ts';
+import { settle } from '../support/manual-clock.ts';
 import { append, edited, firstStart, type Run, restart } from './memory-server.ts';
 
 const text = (log: Log): string => log.definition.verifierKey;
@@ -76,6 +77,29 @@ describe('a rotation', () => {
     await append(again, again.main, 1);
     await again.server.publisher.publishDue();
     expect(openCheckpoint(again.main.published.checkpoint, newKey).treeSize).toBe(end ? 11 : 10);
+  });
+
+  test('ends while the publisher signs: no head by both keys comes after the one that is kept', async () => {
+    const { run, oldKey, newKey } = await rotated();
+    await append(run, run.main, 4);
+    const kept = run.main.published;
+    run.guard.hold();
+    const ending = run.server.endRotation(run.main, 'x');
+    await settle();
+    // It takes part in the commit after that one, and signs by the keys of before.
+    const publishing = run.server.publisher.publishDue();
+    await settle();
+    run.guard.release();
+    await ending;
+    await publishing;
+    expect(run.main.definition.rotations[0]?.head).toBe(kept.checkpoint);
+    expect(run.main.published.treeSize).toBe(kept.treeSize);
+    await run.server.publisher.publishDue();
+    const { checkpoint } = run.main.published;
+    expect(openCheckpoint(checkpoint, newKey).treeSize).toBe(11);
+    expect(() => openCheckpoint(checkpoint, oldKey)).toThrow('no signature is by a known key');
+    expect((await run.server.heads(run.main, 0, 10)).map(({ treeSize }) => treeSize)).toEqual([0, 5, 6, 11]);
+    expect(run.fatal).toEqual([]);
   });
 
   test('of a raw log stands in _system, and is signed though the log does not grow', async () => {

@@ -497,3 +497,25 @@ describe('waiting for a head', () => {
     expect(await run.server.publisher.waitFor(run.main, 1, 30_000)).toBe(false);
   });
 });
+
+describe('waiting for a head', () => {
+  const HOUR = 3_600_000;
+
+  test('as many entries wait as memory has room for; beyond it nobody waits, until some are answered', async () => {
+    const run = await firstStart();
+    await append(run, run.main, 3);
+    const { publisher } = run.server;
+    const large = publisher.waitFor(run.main, 3, HOUR, { weight: 250_000 });
+    // A request counts for 16 at least.
+    const small = Array.from({ length: 759 }, () => publisher.waitFor(run.main, 3, HOUR));
+    expect(await publisher.waitFor(run.main, 3, HOUR)).toBe(false);
+    expect(await publisher.waitFor(run.main, 0, HOUR)).toBe(true);
+    await publisher.publishDue();
+    expect(await large).toBe(true);
+    expect(new Set(await Promise.all(small))).toEqual(new Set([true]));
+    await append(run, run.main, 1);
+    const again = publisher.waitFor(run.main, 4, HOUR, { weight: 262_144 });
+    await publisher.publishDue();
+    expect(await again).toBe(true);
+  });
+});

@@ -311,7 +311,7 @@ describe('a head and its witnesses', () => {
     scene.w1.away = true;
     await append(run, run.main, 3);
     let shown: boolean | undefined;
-    const waiting = run.server.publisher.waitFor(run.main, 3, 60_000, true).then((is) => {
+    const waiting = run.server.publisher.waitFor(run.main, 3, 60_000, { witnessed: true }).then((is) => {
       shown = is;
     });
     await scene.publish_(TIMEOUT + 200);
