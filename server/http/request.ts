@@ -4,6 +4,12 @@ import { parseDecimal } from '../../tree/bytes.ts';
 import { ServerError } from '../errors.ts';
 import type { Call } from './call.ts';
 
+/**
+ * Bytes that each piece of a body costs beside its own: Node makes an array of its own of every chunk of `Transfer-Encoding: chunked`, and
+ * of chunks of one byte 128 MiB took the heap and more.
+ */
+const PIECE_COST = 512;
+
 /** What a body is read from. */
 export type BodySource = Pick<Call, 'req' | 'bodies'>;
 
@@ -44,6 +50,7 @@ export function receiveOpenBody(
     return;
   }
   let chunks: Buffer[] = [];
+  let size = 0;
   let taken = 0;
   /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
   const finish = (): void => {
@@ -59,11 +66,13 @@ export function receiveOpenBody(
   };
   req.receive({
     data: (chunk) => {
-      if (taken + chunk.length > limit) stop(tooLarge());
-      else if (!bodies.take(chunk.length))
-        stop(new ServerError('pushback', 'too many bodies are under way; send it again'));
+      const cost = chunk.length + PIECE_COST;
+      if (size + chunk.length > limit) stop(tooLarge());
+      else if (!bodies.take(cost))
+        stop(new ServerError('pushback', 'too many bodies are under way, or pieces of them; send it again'));
       else {
-        taken += chunk.length;
+        size += chunk.length;
+        taken += cost;
         chunks.push(chunk);
       }
     },
