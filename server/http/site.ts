@@ -122,10 +122,11 @@ function answer<R extends SiteRoute>(site: Site<R>, req: Incoming, res: ServerRe
 
 /** The reply, counted until the client has taken it or is gone; or another one, which is small, where too much waits already. */
 function counted(replies: ReplyBudget, { socket, method }: Incoming, res: ServerResponse, reply: Reply): Reply {
+  const changedNothing = method === 'GET' || method === 'HEAD' || reply.status >= 400;
   // Who is gone already takes nothing, and nobody would say so again.
   if (socket.destroyed || res.destroyed) return reply;
   const bytes = reply.body.length;
-  if (!replies.take(bytes)) return method === 'GET' || method === 'HEAD' ? NOT_NOW : DONE_UNSEEN;
+  if (!replies.take(bytes)) return changedNothing ? NOT_NOW : DONE_UNSEEN;
   const forget = (): void => {
     res.off('close', forget);
     socket.off('close', forget);

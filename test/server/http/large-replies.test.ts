@@ -12,6 +12,7 @@ import { Proxies } from '../../../server/http/trusted-proxies.ts';
 const replies = new ReplyBudget();
 const headers = Object.freeze({ 'content-type': 'text/plain; charset=utf-8' });
 let size = 0;
+let status = 200;
 const handler = requestHandler({
   router: new Router([
     { method: 'GET', path: '/x' },
@@ -24,7 +25,7 @@ const handler = requestHandler({
   proxies: new Proxies([]),
   replies,
   abandon: (socket) => socket.destroy(),
-  handle: () => ({ status: 200, headers, body: 'x'.repeat(size) }),
+  handle: () => ({ status, headers, body: 'x'.repeat(size) }),
   isPublic: () => false,
 });
 const server = createServer({ IncomingMessage: Incoming }, handler);
@@ -60,6 +61,10 @@ test.each(['/x', '/hot'])(
     const posted = await ask('POST', path);
     expect(posted).toMatchObject({ status: 503, code: 'outcome_unknown' });
     expect(posted.detail).toMatch(/what was asked for has been done/);
+    // What was refused has stored nothing.
+    status = 422;
+    expect(await ask('POST', path)).toMatchObject({ status: 503, code: 'pushback' });
+    status = 200;
     size = SMALL_REPLY;
     expect([await ask('GET', path), await ask('POST', path)]).toMatchObject([{ status: 200 }, { status: 200 }]);
     end();
