@@ -137,7 +137,7 @@ export class Scrub {
     const total = all.reduce((sum, { state }) => sum + state.treeSize, 0);
     let before = 0;
     for (const log of all) {
-      const { state, definition, verifierKeys } = log;
+      const { state, definition } = log;
       // A log that is deleted meanwhile loses its rows under the walk.
       const reportLog: Report = (found) => {
         if (log.definition.status !== 'deleted' || definition.status === 'deleted') report(found);
@@ -146,7 +146,7 @@ export class Scrub {
       await checkLog({
         definition,
         state,
-        verifierKeys,
+        verifierKeys: () => log.verifierKeys,
         idDigest: keys.idDigest(definition.origin),
         sourceOf: (id) => apiKeys.get(id)?.name,
         reads,

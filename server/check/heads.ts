@@ -16,7 +16,7 @@ const SIGNATURE_WORK = 8192;
 
 export interface HeadsOptions {
   readonly log: string;
-  readonly keys: readonly VerifierKey[];
+  readonly keys: () => readonly VerifierKey[];
   readonly treeSize: number;
   readonly reads: Reads;
   readonly report: Report;
@@ -94,12 +94,13 @@ export async function makeHeadsCheck({
     const { key: rowKey } = row;
     try {
       const { checkpoint, time, signature } = parseHeadRow(row.value);
-      const head = openOwnCheckpoint(checkpoint, keys);
+      const own = keys();
+      const head = openOwnCheckpoint(checkpoint, own);
       if (head.treeSize !== place.treeSize)
         throw new RangeError(`a checkpoint of size ${head.treeSize} under the key of another`);
       if (place.time !== undefined && place.time !== time)
         throw new RangeError(`the time ${time} under the key of another`);
-      if (signature !== undefined) checkTreeHeadSignature(signature, { ...head, timestamp: time }, keys);
+      if (signature !== undefined) checkTreeHeadSignature(signature, { ...head, timestamp: time }, own);
       newest = { treeSize: head.treeSize, time };
       return { treeSize: head.treeSize, rootHash: head.rootHash, row };
     } catch (error) {

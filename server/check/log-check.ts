@@ -23,8 +23,8 @@ import { makeWithheldCheck } from './withheld.ts';
 
 export interface LogCheckOptions {
   readonly definition: LogDefinition;
-  /** Every key that the log has signed with. */
-  readonly verifierKeys: readonly VerifierKey[];
+  /** Every key that the log has signed with. Asked at each head: a rotation may begin and end during a walk. */
+  readonly verifierKeys: () => readonly VerifierKey[];
   readonly idDigest: ((id: string) => string) | undefined;
   readonly sourceOf: IdsOptions['sourceOf'];
   readonly reads: Reads;
@@ -150,7 +150,7 @@ export async function checkLog(options: LogCheckOptions): Promise<LogHead | unde
 /** Of a deleted log edge and heads stay: the edge hashes to its root, and the last head signs that. */
 async function checkTombstone(
   common: Parameters<typeof checkStrays>[0],
-  keys: readonly VerifierKey[],
+  keys: LogCheckOptions['verifierKeys'],
   edge: Edge | undefined,
 ): Promise<LogHead | undefined> {
   const { log, treeSize, report } = common;

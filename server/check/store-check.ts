@@ -56,7 +56,7 @@ export async function checkStore(options: StoreCheckOptions): Promise<StoreCheck
     let done = 0;
     const head = await checkLog({
       definition,
-      verifierKeys,
+      verifierKeys: () => verifierKeys,
       idDigest: keys?.idDigest(definition.origin),
       sourceOf: (id) => {
         const key = apiKeys.get(id);

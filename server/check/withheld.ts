@@ -28,7 +28,7 @@ export async function makeWithheldCheck({
   let rootHash: TreeHash | undefined;
   if (row instanceof Uint8Array) {
     try {
-      const head = parseWithheld(row, keys);
+      const head = parseWithheld(row, keys());
       if (head.treeSize <= treeSize) ({ treeSize: next, rootHash } = head);
       else if (!growing)
         report(

@@ -33,8 +33,10 @@ async function render(
   const recorder = server.log(rotation.recordedIn);
   if (recorder === undefined) throw new ServerError('damaged', `there is no log ${rotation.recordedIn}`);
   const head = headOf(log, rotation);
+  // Looked at once: it may be replaced while the entry is read, and the proof is for one size.
+  const { published } = recorder;
   const ownSize = head?.treeSize ?? 0;
-  const treeSize = recorder === log ? ownSize : recorder.published.treeSize;
+  const treeSize = recorder === log ? ownSize : published.treeSize;
   const shown = head !== undefined && treeSize > rotation.leafIndex;
   const [entry] = shown ? await server.entries(recorder, rotation.leafIndex, rotation.leafIndex + 1) : [];
   return {
@@ -64,7 +66,7 @@ async function render(
             log: SYSTEM_LOG,
             verifier_key: recorder.definition.verifierKey,
             tree_size: treeSize,
-            checkpoint: recorder.published.checkpoint,
+            checkpoint: published.checkpoint,
           },
   };
 }

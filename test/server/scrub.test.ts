@@ -136,6 +136,36 @@ describe('a round', () => {
     expect(run.damage).toEqual([expect.stringContaining('log raw: edge')]);
   });
 
+  test('knows the keys of heads that were signed after it had begun', async () => {
+    const run = await scrubbed(0);
+    const log = await run.server.createLog({ name: 'r', kind: 'raw', publicReads: true, idPointer: null }, 'x');
+    for (let i = 0; i < 300; i++) {
+      await run.server.sequencer.appendRaw({
+        log,
+        leaves: Uint8Array.of(i % 256),
+        source: 'x',
+        once: undefined,
+      } as never);
+      await run.server.publisher.publishDue();
+    }
+    await elapse(run.clock, run.scrub.round());
+    const { bytes } = run.scrub.progress;
+    const rotate = async (): Promise<void> => {
+      await run.server.rotateKey(log, 'x');
+      await run.server.publisher.publishDue();
+      await run.server.endRotation(log, 'x');
+      await run.server.publisher.publishDue();
+    };
+    let rotated: Promise<void> | undefined;
+    // By then it is at this log, whose heads are most of what there is, and has read the first of them.
+    await elapse(run.clock, run.scrub.round(), () => {
+      if (run.scrub.progress.bytes > 1.6 * bytes) rotated ??= rotate();
+    });
+    await rotated;
+    expect(log.definition.rotations[0]?.endedAt).toEqual(expect.any(String));
+    expect(run.damage).toEqual([]);
+  });
+
   test('does not flood whoever listens', async () => {
     const run = await scrubbed(600);
     for (let i = 0; i < 300; i++) await run.world.rows.commit([{ key: eventKey('main', i), value: undefined }]);
