@@ -7,7 +7,7 @@ import { type Baseline, compare, hasFallen, readBaseline, updated, writeBaseline
 import { figureRows } from './report/figures.ts';
 import { number, spread, target } from './report/format.ts';
 import { markdownText } from './report/markdown.ts';
-import { failures, missed, type Report, skipped } from './report/report.ts';
+import { failureLine, failures, missed, type Report, skipped } from './report/report.ts';
 import { inMusts, isMet, summarize } from './report/statistics.ts';
 import { chart } from './report/svg.ts';
 import { columns, terminalText } from './report/text.ts';
@@ -185,6 +185,22 @@ describe('the report', () => {
     expect(text).toMatch(/^a: CPU per write {2}2\.20 {2}1\.50 {2}\+47 % {2}WORSE$/m);
     expect(text).toMatch(/SKIPPED: no peer here/);
     expect(text).toMatch(/FAILED: it broke/);
+  });
+
+  test('a scenario that failed has its row and its line, with the first line of the error', () => {
+    const broken: Report = {
+      ...report,
+      scenarios: [{ id: 'z', title: 'last', failed: `Error: a | b & <c>\n    at ${'d'.repeat(200)}`, took: 1 }],
+    };
+    expect(markdownText(broken)).toContain('\n| z | failed: Error: a \\| b & <c> |  |  | **failed** |\n');
+    const svg = chart(broken);
+    expect(svg).toContain('>z  failed: Error: a | b &#38; &#60;c&#62;</text>');
+    expect(svg).not.toContain('ddd');
+    expect(svg).not.toContain('nothing measured');
+    expect(failureLine('e'.repeat(101))).toBe(`failed: ${'e'.repeat(100)}…`);
+    // What did not fail stands beside it.
+    expect(markdownText(whole)).toMatch(/^\| a \| writes.*\n(.*\n)*\| z \| failed: it broke \|/m);
+    expect(chart(whole)).toMatch(/>a {2}writes(.*\n)*.*>z {2}failed: it broke</);
   });
 
   test('as Markdown: rows of one width, whatever stands in them', () => {

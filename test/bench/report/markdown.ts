@@ -1,7 +1,7 @@
 /** The tables of docs/performance.md, to be put there as they are. */
 import { figureRows } from './figures.ts';
 import { number, spread, target } from './format.ts';
-import { type Report, skipped } from './report.ts';
+import { failureLine, type Report, type ScenarioReport, skipped } from './report.ts';
 import { isMet } from './statistics.ts';
 
 function table(rows: readonly (readonly string[])[]): string {
@@ -18,20 +18,22 @@ function headText({ mode, date, commit, machine, versions }: Report): string {
 ${programs.join(', ')}. \`npm run bench -- --${mode}\` of ${date.slice(0, 10)}, commit ${commit}.`;
 }
 
+function ratioRows({ id, finding, failed }: ScenarioReport): string[][] {
+  if (failed !== undefined) return [[id, failureLine(failed), '', '', '**failed**']];
+  return (finding?.ratios ?? []).map((ratio, i) => {
+    const met = isMet(ratio);
+    return [
+      i === 0 ? id : '',
+      ratio.text,
+      spread(ratio.values, ratio.unit ?? '×'),
+      target(ratio),
+      met === undefined ? '' : met ? 'met' : '**missed**',
+    ];
+  });
+}
+
 function ratioTable({ scenarios }: Report): string {
-  const rows = scenarios.flatMap(({ id, finding }) =>
-    (finding?.ratios ?? []).map((ratio, i) => {
-      const met = isMet(ratio);
-      return [
-        i === 0 ? id : '',
-        ratio.text,
-        spread(ratio.values, ratio.unit ?? '×'),
-        target(ratio),
-        met === undefined ? '' : met ? 'met' : '**missed**',
-      ];
-    }),
-  );
-  return table([['#', 'What', 'Median (spread)', 'Target', ''], ...rows]);
+  return table([['#', 'What', 'Median (spread)', 'Target', ''], ...scenarios.flatMap(ratioRows)]);
 }
 
 function figureTables({ scenarios }: Report): string {
@@ -47,7 +49,7 @@ function figureTables({ scenarios }: Report): string {
     .join('\n\n');
 }
 
-/** Machine, ratios, figures, and what was not measured. */
+/** Machine, ratios, figures, what failed, and what was not measured. */
 export function markdownText(report: Report): string {
   const missing = skipped(report).map((reason) => `\n\nNot measured, ${reason}.`);
   return `${headText(report)}\n\n${ratioTable(report)}${missing.join('')}\n\n${figureTables(report)}\n`;

@@ -48,6 +48,15 @@ export function skipped({ scenarios }: Report): string[] {
   return [...reasons].map(([reason, ids]) => `${ids.join(', ')}: ${reason}`);
 }
 
+/** Longest line of an error in a table or a chart: some carry all that a program said. */
+const LINE = 100;
+
+/** What stands in a table or a chart where the figures of a scenario that failed would be. */
+export function failureLine(failed: string): string {
+  const [line = ''] = failed.split('\n');
+  return `failed: ${line.length > LINE ? `${line.slice(0, LINE)}…` : line}`;
+}
+
 /** Scenarios that have no finding, and why. */
 export function failures({ scenarios }: Report): string[] {
   return scenarios.flatMap(({ id, failed }) => (failed === undefined ? [] : [`${id}: ${failed}`]));

@@ -1,6 +1,10 @@
-/** The chart: every figure that has a target, in units of it, so that all fit on one axis: right of the line is good enough. */
+/**
+ * The chart: every figure that has a target, in units of it, so that all fit on one axis: right of the line is good enough. A scenario
+ * that failed has a line of text, or its figures would look as if nobody had asked for them.
+ */
+import type { Ratio } from '../scenario.ts';
 import { spread, target } from './format.ts';
-import type { Report } from './report.ts';
+import { failureLine, type Report, type ScenarioReport } from './report.ts';
 import { inMusts, summarize } from './statistics.ts';
 
 const WIDTH = 860;
@@ -15,11 +19,11 @@ const SCALE = (WIDTH - 2 * LEFT) / END;
 const STYLE = `
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-size: 16px; font-weight: 600 } .soft { fill: #59636e; font-size: 11px }
-  .back { fill: #ffffff } .track { fill: #eaeef2 } .met { fill: #2da44e } .missed { fill: #cf222e }
+  .failed { fill: #cf222e } .back { fill: #ffffff } .track { fill: #eaeef2 } .met { fill: #2da44e } .missed { fill: #cf222e }
   .line { stroke: #1f2328; stroke-width: 1.5 } .must { stroke: #59636e; stroke-dasharray: 3 3 } .aim { stroke: #59636e; stroke-width: 2 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .soft { fill: #9198a1 } .back { fill: #0d1117 } .track { fill: #21262d }
-    .met { fill: #3fb950 } .missed { fill: #f85149 } .line { stroke: #e6edf3 } .must, .aim { stroke: #9198a1 }
+    .met { fill: #3fb950 } .missed, .failed { fill: #f85149 } .line { stroke: #e6edf3 } .must, .aim { stroke: #9198a1 }
   }`;
 
 function escaped(text: string): string {
@@ -30,20 +34,21 @@ function x(musts: number): number {
   return Number((LEFT + SCALE * Math.min(END, Math.max(0, musts))).toFixed(1));
 }
 
-/** An SVG document. Without anything to show it says so. */
-export function chart({ scenarios, date, commit, machine }: Report): string {
-  const rows = scenarios.flatMap(({ id, finding }) =>
-    (finding?.ratios ?? []).flatMap((ratio) => {
-      const { median, min, max } = summarize(ratio.values);
-      const musts = inMusts(median, ratio);
-      if (musts === undefined) return [];
-      const ends = [inMusts(min, ratio) ?? 0, inMusts(max, ratio) ?? 0].sort((a, b) => a - b) as [number, number];
-      return [{ id, ratio, musts, ends, aim: ratio.aim === undefined ? undefined : inMusts(ratio.aim, ratio) }];
-    }),
-  );
-  const height = TOP + rows.length * ROW + 28;
-  const bars = rows.map(({ id, ratio, musts, ends: [low, high], aim }, i) => {
-    const y = TOP + i * ROW;
+/** Draws a row whose upper edge is at that height. */
+type Row = (y: number) => string;
+
+function failureRow(id: string, failed: string): Row {
+  return (y) => `<text class="failed" x="${LEFT}" y="${y + 13}">${escaped(`${id}  ${failureLine(failed)}`)}</text>`;
+}
+
+/** Undefined where nothing is asked of the figure. */
+function ratioRow(id: string, ratio: Ratio): Row | undefined {
+  const { median, min, max } = summarize(ratio.values);
+  const musts = inMusts(median, ratio);
+  if (musts === undefined) return undefined;
+  const [low, high] = [inMusts(min, ratio) ?? 0, inMusts(max, ratio) ?? 0].sort((a, b) => a - b) as [number, number];
+  const aim = ratio.aim === undefined ? undefined : inMusts(ratio.aim, ratio);
+  return (y) => {
     const bar = y + 20;
     return `<text x="${LEFT}" y="${y + 13}">${escaped(`${id}  ${ratio.text}`)}</text>
 <text x="${WIDTH - LEFT}" y="${y + 13}" text-anchor="end">${escaped(spread(ratio.values, ratio.unit ?? '×'))} <tspan class="soft">${escaped(target(ratio))}</tspan></text>
@@ -54,7 +59,19 @@ export function chart({ scenarios, date, commit, machine }: Report): string {
         ? ''
         : `\n<line class="aim" x1="${x(aim)}" y1="${bar - 2}" x2="${x(aim)}" y2="${bar + 12}"><title>aim</title></line>`
     }`;
-  });
+  };
+}
+
+function rowsOf({ id, finding, failed }: ScenarioReport): Row[] {
+  if (failed !== undefined) return [failureRow(id, failed)];
+  return (finding?.ratios ?? []).flatMap((ratio) => ratioRow(id, ratio) ?? []);
+}
+
+/** An SVG document. Without anything to show it says so. */
+export function chart({ scenarios, date, commit, machine }: Report): string {
+  const rows = scenarios.flatMap(rowsOf);
+  const height = TOP + rows.length * ROW + 28;
+  const drawn = rows.map((draw, i) => draw(TOP + i * ROW));
   const bottom = TOP + rows.length * ROW;
   const axis = `<line class="must" x1="${x(1)}" y1="${TOP - 8}" x2="${x(1)}" y2="${bottom}"/>
 <text class="soft" x="${x(1)}" y="${bottom + 14}" text-anchor="middle">must</text>
@@ -67,7 +84,7 @@ export function chart({ scenarios, date, commit, machine }: Report): string {
 <rect class="back" width="${WIDTH}" height="${height}"/>
 <text class="title" x="${LEFT}" y="28">Figures in units of what they must reach</text>
 <text class="soft" x="${LEFT}" y="46">${escaped(`${machine.cpu}, ${machine.cores} cores, ${date.slice(0, 10)}, commit ${commit}. Bar: median; line: spread; mark: aim.`)}</text>
-${rows.length === 0 ? `<text x="${LEFT}" y="${TOP + 13}">nothing measured has a target</text>` : [...bars, axis].join('\n')}
+${rows.length === 0 ? `<text x="${LEFT}" y="${TOP + 13}">nothing measured has a target</text>` : [...drawn, axis].join('\n')}
 </svg>
 `;
 }
