@@ -30,7 +30,10 @@ describe('after kill -9', () => {
     const recorded = await recording;
     expect(recorded.length).toBeGreaterThan(10);
     await server.restart();
-    const place = { server, log: 'bench', form, size: await server.size('bench') };
+    await expect(server.sizeOfAll(['bench', 'missing'])).rejects.toThrow('no size of log missing: 404');
+    const size = await server.size('bench');
+    expect(await server.sizeOfAll(Array(64).fill('bench'))).toBe(64 * size);
+    const place = { server, log: 'bench', form, size };
     await lookFor(recorded, place);
 
     const one = recorded[7] as Acknowledged;

@@ -77,10 +77,20 @@ export class Indelible implements Subject {
     await this.#until('indelible_unsigned_entries');
     let sum = 0;
     await forEach(logs, 32, async (log) => {
-      const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
-      sum += Number((await response.text()).split('\n')[1]);
+      const size = await this.#signedSize(log);
+      // In one expression, what others added meanwhile would be lost.
+      sum += size;
     });
     return sum;
+  }
+
+  /** Size in the newest signed head. What is no number would pass any comparison of counts. */
+  async #signedSize(log: string): Promise<number> {
+    const response = await fetch(`${this.log(log)}/checkpoint`, { headers: this.headers });
+    const text = await response.text();
+    const size = Number(text.split('\n')[1]);
+    if (response.status === 200 && Number.isSafeInteger(size)) return size;
+    throw new Error(`no size of log ${log}: ${response.status} ${text}`);
   }
 
   /** Waits until a metric is 0. */
