@@ -59,8 +59,8 @@ ${lines.join('\n')}
 
 It needs Linux and wrk. A peer that is missing is skipped, and the report says so.
 
-Exit codes: 0 as it should be; 1 a scenario failed, a ratio is worse than its baseline by more than 30 % (quick), or a must is missed
-(full); 2 usage, or no wrk.
+Exit codes: 0 as it should be; 1 a scenario failed, a ratio is worse than its baseline by more than 30 % or missing (quick), or a must is
+missed (full); 2 usage, or no wrk.
 
 Examples:
   $ npm run bench -- --quick

@@ -75,6 +75,28 @@ describe('baseline', () => {
     expect(comparisons.some(hasFallen)).toBe(false);
   });
 
+  test('a ratio that is gone from a scenario that ran is missing, and that is as bad as a fall', () => {
+    const renamed = reportOf({ a: only(kept('new name', 2), { ...kept('gain', 3), atLeast: 1 }) });
+    const comparisons = compare(renamed, baseline);
+    expect(comparisons.map(({ name, now, then }) => [name, now, then])).toEqual([
+      ['a: new name', 2, undefined],
+      ['a: gain', 3, 3],
+      ['a: cost', undefined, 2],
+    ]);
+    expect(comparisons.map(hasFallen)).toEqual([false, false, true]);
+    expect(terminalText(renamed, comparisons)).toMatch(/^a: cost +2\.00 +MISSING$/m);
+  });
+
+  test('nothing is missing of a scenario that did not run, failed or was skipped, nor what one says it cannot measure', () => {
+    const names = (report: Report): string[] => compare(report, baseline).map(({ name }) => name);
+    expect(names(reportOf({}))).toEqual([]);
+    expect(names({ ...reportOf({}), scenarios: [{ id: 'a', title: '', failed: 'no', took: 0 }] })).toEqual([]);
+    expect(names(reportOf({ a: { ...only(), skipped: ['no peer here'] } }))).toEqual([]);
+    expect(names(reportOf({ a: { ...only(kept('cost', 2)), absent: ['gain'] } }))).toEqual(['a: cost']);
+    // A peer that is missing does not excuse what is measured without it.
+    expect(names(reportOf({ a: { ...only(kept('cost', 2)), skipped: ['no peer here'] } }))).toContain('a: gain');
+  });
+
   test('an update replaces what ran, drops what is gone from it, and keeps the rest', () => {
     const { made: now, ratios } = updated(baseline, reportOf({ a: only(kept('cost', 1.23456, 1.3, 1.2)) }));
     expect(ratios).toEqual({ 'a: cost': 1.23, 'c: other': 7 });
@@ -84,6 +106,11 @@ describe('baseline', () => {
       cpu: 'A <fast> CPU',
       node: 'v20.20.0',
     });
+  });
+
+  test('an update keeps what a scenario says it cannot measure', () => {
+    const { ratios } = updated(baseline, reportOf({ a: { ...only(kept('cost', 5)), absent: ['gain'] } }));
+    expect(ratios).toEqual({ 'a: cost': 5, 'a: gain': 3, 'c: other': 7 });
   });
 
   test('a scenario that failed keeps its old ratios', () => {

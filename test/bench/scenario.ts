@@ -39,6 +39,8 @@ export interface Finding {
   readonly found?: number;
   /** What was not measured, and why: a missing peer. */
   readonly skipped?: readonly string[];
+  /** Texts of kept ratios that this form, or a machine without some data, cannot measure: the baseline may have them all the same. */
+  readonly absent?: readonly string[];
 }
 
 export interface Bench {

@@ -19,40 +19,60 @@ export interface Baseline {
 
 export interface Comparison {
   readonly name: string;
-  readonly now: number;
+  /** Undefined: the scenario ran, and measured nothing of this name. */
+  readonly now?: number;
   /** Undefined: the baseline does not have it. */
   readonly then?: number;
   /** How much worse it is: 0.1 is a tenth, below 0 is better. */
   readonly worse: number;
 }
 
+/** The name of a ratio in the baseline. */
+function nameOf(id: string, text: string): string {
+  return `${id}: ${text}`;
+}
+
 function keptOf(report: Report): { readonly name: string; readonly ratio: Ratio }[] {
   return report.scenarios.flatMap(({ id, finding }) =>
     (finding?.ratios ?? [])
       .filter(({ kept }) => kept === true)
-      .map((ratio) => ({ name: `${id}: ${ratio.text}`, ratio })),
+      .map((ratio) => ({ name: nameOf(id, ratio.text), ratio })),
   );
 }
 
-/** Every kept ratio of a report beside the baseline. */
+/** Whether this run had to measure what has this name: not where the scenario failed, was skipped, or says that it cannot. */
+function isDue(name: string, { scenarios }: Report): boolean {
+  const [id] = name.split(':');
+  const finding = scenarios.find((scenario) => scenario.id === id)?.finding;
+  if (finding === undefined) return false;
+  const { ratios, skipped = [], absent = [] } = finding;
+  if (ratios.length === 0 && skipped.length > 0) return false;
+  return absent.every((text) => nameOf(id as string, text) !== name);
+}
+
+/** Every kept ratio of a report beside the baseline, and what the baseline has and the report should have. */
 export function compare(report: Report, { ratios }: Baseline): Comparison[] {
-  return keptOf(report).map(({ name, ratio }) => {
+  const measured = keptOf(report).map(({ name, ratio }) => {
     const now = summarize(ratio.values).median;
     const then = ratios[name];
     if (then === undefined) return { name, now, worse: 0 };
     return { name, now, then, worse: (ratio.atLeast === undefined ? now / then : then / now) - 1 };
   });
+  const names = new Set(measured.map(({ name }) => name));
+  const missing = Object.entries(ratios)
+    .filter(([name]) => !names.has(name) && isDue(name, report))
+    .map(([name, then]) => ({ name, then, worse: 0 }));
+  return [...measured, ...missing];
 }
 
-/** Whether it fell by more than is tolerated. */
-export function hasFallen({ worse }: Comparison): boolean {
-  return worse > TOLERANCE;
+/** Whether it fell by more than is tolerated, or is gone: a ratio under a new name has nothing to be compared with. */
+export function hasFallen({ now, worse }: Comparison): boolean {
+  return now === undefined || worse > TOLERANCE;
 }
 
-/** The baseline with what this report measured; of scenarios that did not run it keeps what it had. */
+/** The baseline with what this report measured; of what it did not have to measure it keeps what it had. */
 export function updated({ ratios }: Baseline, report: Report): Baseline {
-  const ran = new Set(report.scenarios.filter(({ finding }) => finding !== undefined).map(({ id }) => id));
-  const kept = Object.entries(ratios).filter(([name]) => !ran.has(name.split(':')[0] as string));
+  const kept = Object.entries(ratios).filter(([name]) => !isDue(name, report));
   const measured = keptOf(report).map(({ name, ratio }): [string, number] => [
     name,
     Number(summarize(ratio.values).median.toPrecision(3)),

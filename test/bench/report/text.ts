@@ -54,14 +54,16 @@ function headText({ mode, date, commit, machine, versions }: Report): string {
   ]);
 }
 
+function comparisonRow(comparison: Comparison): string[] {
+  const { name, now, then, worse } = comparison;
+  if (now === undefined) return [name, '', number(then ?? 0), '', 'MISSING'];
+  if (then === undefined) return [name, number(now), '', '', 'new'];
+  const change = `${worse > 0 ? '+' : ''}${Math.round(worse * 100)} %`;
+  return [name, number(now), number(then), change, hasFallen(comparison) ? 'WORSE' : 'kept'];
+}
+
 function comparisonText(comparisons: readonly Comparison[]): string {
-  const rows = comparisons.map((comparison) => {
-    const { name, now, then, worse } = comparison;
-    const change = `${worse > 0 ? '+' : ''}${Math.round(worse * 100)} %`;
-    const verdictText = then === undefined ? 'new' : hasFallen(comparison) ? 'WORSE' : 'kept';
-    return [name, number(now), then === undefined ? '' : number(then), then === undefined ? '' : change, verdictText];
-  });
-  return columns([['baseline', 'now', 'then', 'worse', ''], ...rows]);
+  return columns([['baseline', 'now', 'then', 'worse', ''], ...comparisons.map(comparisonRow)]);
 }
 
 function list(title: string, items: readonly string[]): string[] {

@@ -14,6 +14,11 @@ const CASES = [
   { connections: 256, size: 1024, claimed: false, quick: false },
 ] as const;
 
+type Case = (typeof CASES)[number];
+
+const under = ({ connections, size }: Case): string => `${connections} connections, ${size} B`;
+const inBareRequests = (each: Case): string => `CPU per write, ${under(each)}, in bare requests`;
+
 export const scenario: Scenario = {
   id: 'a',
   title: 'single entries, one a request, raw',
@@ -21,30 +26,27 @@ export const scenario: Scenario = {
   async run(bench: Bench): Promise<Finding> {
     const peer = findTessera(bench);
     const findings: Finding[] = [];
-    for (const each of CASES) {
-      if (each.quick || bench.mode === 'full') findings.push(await runCase(bench, peer, each));
-    }
+    const runs = (each: Case): boolean => each.quick || bench.mode === 'full';
+    for (const each of CASES.filter(runs)) findings.push(await runCase(bench, peer, each));
     return {
       series: findings.flatMap(({ series }) => series),
       ratios: findings.flatMap((finding) => finding.ratios),
       found: findings.reduce((sum, { found = 0 }) => sum + found, 0),
       skipped: 'missing' in peer ? [peer.missing] : [],
+      absent: CASES.filter((each) => !runs(each)).map(inBareRequests),
     };
   },
 };
 
-async function runCase(
-  bench: Bench,
-  peer: Peer<string>,
-  { connections, size, claimed }: (typeof CASES)[number],
-): Promise<Finding> {
+async function runCase(bench: Bench, peer: Peer<string>, each: Case): Promise<Finding> {
+  const { connections, size, claimed } = each;
   const writing: Writing = { form: 'add', bodies: rawEntries(size), connections };
   const { indelible, tessera, bare } = await alternate(bench.pairs, {
     indelible: () => writeIndelible(bench, writing),
     tessera: 'found' in peer ? () => writeTessera(bench, peer.found, writing) : undefined,
     bare: () => writeBareHttp(bench, writing),
   });
-  const what = `${connections} connections, ${size} B`;
+  const what = under(each);
   const against = [
     {
       text: `writes/s against Tessera, ${what}`,
@@ -61,7 +63,7 @@ async function runCase(
     series: [indelible, tessera, bare].flatMap((rounds) => writtenSeries(what, rounds)),
     ratios: [
       ...('found' in peer ? against : []),
-      { text: `CPU per write, ${what}, in bare requests`, values: ratios(indelible, cpu, bare, cpu), kept: true },
+      { text: inBareRequests(each), values: ratios(indelible, cpu, bare, cpu), kept: true },
     ],
     found: foundIn(indelible),
   };
