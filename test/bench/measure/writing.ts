@@ -23,9 +23,9 @@ export interface Writing {
 export interface Written {
   readonly subject: string;
   readonly perSecond: number;
-  /** Of ours, counted until the by-hash index has caught up. */
+  /** Of ours, counted until every leaf can be found by its hash. */
   readonly indexedPerSecond: number;
-  /** Server CPU for an entry in µs, the index included. */
+  /** Server CPU for an entry in µs, with that of the index until then. */
   readonly cpuMicros: number;
   /** Of requests, in ms. */
   readonly p50: number;

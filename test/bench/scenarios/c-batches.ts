@@ -1,4 +1,7 @@
-/** Batches of 1,000 entries. The clock stops when the by-hash index has caught up, or it would run on credit. */
+/**
+ * Batches of 1,000 entries. The clock stops when every leaf can be found by its hash, in memory or on the disk. What the index has yet to
+ * write and to merge then is not counted (docs/performance.md, How it is measured).
+ */
 import { eventOf, ndjson, rawBatch, rawEntries, realEvents } from '../measure/payloads.ts';
 import { alternate, ratios } from '../measure/rounds.ts';
 import { foundIn, writtenSeries } from '../measure/series.ts';

@@ -62,7 +62,7 @@ export class Indelible implements Subject {
     return values.reduce((sum, match) => sum + Number(match[2]), 0);
   }
 
-  /** Waits until the by-hash index has followed every log to its end. */
+  /** Waits until the by-hash index knows every durable leaf. Its newest ones are in memory: nothing says when they have been written. */
   async indexed(): Promise<void> {
     await this.#until('indelible_index_lag_entries');
   }
