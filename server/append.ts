@@ -69,11 +69,12 @@ export function keyConflict(leafIndex: number): ServerError {
 }
 
 /** The ids that a request uses, by event; one for the whole request counts as that of its first event. */
-export function wantedIds({ log, events, source, once }: AppendRequest): (WantedId | undefined)[] {
+export function wantedIds(request: AppendRequest): (WantedId | undefined)[] {
+  const { log, events, source, once } = request;
   if (once === undefined) return events.map(() => undefined);
   if (once.kind === 'pointer')
     return events.map(({ event, id }) =>
-      id === undefined ? undefined : eventIdOf(log, source, once.pointer, id, event),
+      id === undefined ? undefined : eventIdOf(log, source, once.pointer, id, event, request),
     );
   const contents = events.map(({ event }) => event);
   return [requestIdOf(log, source, once.idempotencyKey, contents)];

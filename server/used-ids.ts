@@ -19,6 +19,8 @@ export interface WantedId {
   readonly fits: (row: IdRow) => boolean;
   /** Whether an entry of an events log is number `n` of those that use this id, as its own bytes say. */
   readonly isUse: (entry: StoredEntry, n: number) => boolean;
+  /** The request that it is of: one and the same object for all its ids. */
+  readonly asker: object;
 }
 
 /** What uses an id. */
@@ -57,12 +59,18 @@ export interface UsedIds {
 
 /** Entries that are read in one go; of the largest events they take 64 MiB. */
 const STEP = 64;
+/**
+ * So many ids of a request that other events have say enough: it is refused, and the others are not looked at. A batch of some kilobytes can bring
+ * the ids of gigabytes of events, and all appends wait while these are read.
+ */
+const ENOUGH_CONFLICTS = 64;
 
 interface Hit {
   readonly log: Log;
   readonly key: string;
   readonly row: IdRow;
   readonly isUse: WantedId['isUse'];
+  readonly wanted: readonly WantedId[];
   /** What is brought under this id by requests of as many entries as it has; the others contradict it without a look. */
   readonly brought: readonly (readonly Uint8Array[])[];
 }
@@ -106,7 +114,7 @@ export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId
       continue;
     }
     const brought = same.map(({ contents }) => contents).filter(({ length }) => length === row.count);
-    listOf(hits, log).push({ log, key, row, isUse, brought });
+    listOf(hits, log).push({ log, key, row, isUse, wanted: same, brought });
   }
   const found = { stored, damaged, fail };
   for (const [log, ofLog] of hits) {
@@ -148,7 +156,10 @@ async function readEventUses(
   hits: readonly Hit[],
   { stored, damaged, fail }: Found,
 ): Promise<void> {
-  const uses = hits.map((hit) => ({ ...hit, entries: [] as StoredEntry[], settled: false }));
+  const uses = hits.map((hit) => ({ ...hit, entries: [] as StoredEntry[], seen: false, settled: false }));
+  const conflicts = new Map<object, number>();
+  const isDecided = ({ wanted }: Hit): boolean =>
+    wanted.every(({ asker }) => (conflicts.get(asker) ?? 0) >= ENOUGH_CONFLICTS);
   // Where nobody brings as many entries the first is enough: it says whether the row is to be believed.
   const reads = uses.flatMap((use) =>
     Array.from({ length: use.brought.length === 0 ? 1 : use.row.count }, (_, n) => ({ use, n })),
@@ -156,7 +167,7 @@ async function readEventUses(
   // In steps, so that others get their turn while a large batch is repeated.
   for (let at = 0; at < reads.length; at += STEP) {
     // What follows on an entry that nobody brings, or that is damaged, changes nothing any more.
-    const step = reads.slice(at, at + STEP).filter(({ use }) => !use.settled);
+    const step = reads.slice(at, at + STEP).filter(({ use }) => !use.settled && !isDecided(use));
     const entries = await readEntries(
       log,
       step.map(({ use, n }) => use.row.leafIndex + n),
@@ -164,8 +175,9 @@ async function readEventUses(
     for (const [i, { use, n }] of step.entries()) {
       if (use.settled) continue;
       const entry = entries[i] as StoredEntry | ServerError;
-      const { key, brought } = use;
+      const { key, row, brought, wanted } = use;
       use.settled = true;
+      use.seen = true;
       if (entry instanceof ServerError) damaged.set(key, entry);
       else if (!use.isUse(entry, n))
         fail(key, `log ${log.name}: the id row ${key} points to entry ${entry.leafIndex}, which has another id`);
@@ -173,10 +185,16 @@ async function readEventUses(
         use.entries.push(entry);
         use.settled = false;
       }
+      if (entry instanceof ServerError) continue;
+      for (const { asker, contents } of wanted) {
+        if (contents.length !== row.count || !equalBytes(contents[n] as Uint8Array, entry.event))
+          conflicts.set(asker, (conflicts.get(asker) ?? 0) + 1);
+      }
     }
   }
-  for (const { key, row, entries } of uses)
-    if (!damaged.has(key)) stored.set(key, { ...row, entries, contents: entries.map(({ event }) => event) });
+  // Nothing is said of an id that nobody had to look at: its row may be anything.
+  for (const { key, row, entries, seen } of uses)
+    if (seen && !damaged.has(key)) stored.set(key, { ...row, entries, contents: entries.map(({ event }) => event) });
 }
 
 function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {

@@ -11,14 +11,22 @@ import type { Log } from './log.ts';
 import { idKey } from './storage/keys.ts';
 import type { WantedId } from './used-ids.ts';
 
-/** The id of one event; `id` is its JCS text. */
-export function eventIdOf(log: Log, source: string, pointer: Pointer, id: string, event: Uint8Array): WantedId {
+/** The id of one event; `id` is its JCS text, `asker` stands for the request. */
+export function eventIdOf(
+  log: Log,
+  source: string,
+  pointer: Pointer,
+  id: string,
+  event: Uint8Array,
+  asker: object,
+): WantedId {
   return {
     log,
     key: rowKey(log, 'pointer', source, pointer.text, id),
     contents: [event],
     fits: ({ count }) => count === 1,
     isUse: (entry) => hasId(entry, pointer, id),
+    asker,
   };
 }
 
@@ -38,6 +46,7 @@ export function requestIdOf(
       const stated = parseHeader(header);
       return stated.idempotency_key === idempotencyKey && stated.n === n;
     },
+    asker: contents,
   };
 }
 

@@ -652,6 +652,53 @@ describe('exactly once', () => {
     ]);
   });
 
+  test('a request that is refused by 64 conflicts is not compared any further, and others in its group are', async () => {
+    const run = await firstStart();
+    const ids = Array.from({ length: 300 }, (_, i) => i);
+    await request(
+      run,
+      ids.map((i) => withId(i)),
+    );
+    const reads: number[] = [];
+    const used = async (...requests: AppendRequest['events'][]) => {
+      const wanted = requests.flatMap((events) =>
+        wantedIds({
+          ...{ log: run.main, events, by: 'x', source: 'test', via: 'events' },
+          once: { kind: 'pointer', pointer },
+        } as AppendRequest),
+      );
+      reads.length = 0;
+      const { stored } = await readUsedIds(
+        {
+          store: run.store,
+          readEntries: async (log, leafIndexes) => {
+            reads.push(...leafIndexes);
+            return Promise.all(
+              leafIndexes.map(async (i) => (await run.server.entries(log, i, i + 1))[0] as StoredEntry),
+            );
+          },
+          readLeafHashes: (log, from, to) => run.server.reader.leafHashes(log, log.state, from, to),
+        },
+        wanted.filter((id) => id !== undefined),
+      );
+      return stored;
+    };
+    const others = ids.map((i) => withId(i, ',"other":1'));
+    expect((await used(others)).size).toBe(64);
+    expect(reads).toHaveLength(64);
+    // 63 are not enough.
+    expect((await used([...others.slice(0, 63), ...ids.slice(63).map((i) => withId(i))])).size).toBe(300);
+    // What another request brings as it is stored is looked at, wherever it stands.
+    const stored = await used(others, [withId(299), withId(5)]);
+    expect(
+      [...stored.values()].filter(({ entries }) => entries.length === 1).map(({ leafIndex }) => leafIndex),
+    ).toEqual(expect.arrayContaining([299, 5]));
+    expect(reads).toHaveLength(65);
+    const answers = await Promise.allSettled([request(run, others), request(run, [withId(299), withId(5)])]);
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect(run.main.state.treeSize).toBe(300);
+  });
+
   test('the longest pointer that is accepted fits the header', async () => {
     const run = await firstStart();
     for (const text of [`/${'\u0001'.repeat(126)}${'€'.repeat(41)}`, `/${'"'.repeat(255)}`, `/${'é'.repeat(127)}`]) {
