@@ -312,11 +312,13 @@ export async function overloadRun(options: OverloadRun): Promise<OverloadReport>
     burst.catch(reject);
   });
   await run.clock.pause(LAST_BURST * 800);
-  await run.server.stop('SIGKILL');
+  const early = await run.server.end('SIGKILL');
+  if (early !== undefined) run.violation(early);
   await burst;
   await run.start();
   await run.ledger.check(run.server, others);
-  await run.server.stop('SIGTERM');
+  const late = await run.server.end('SIGTERM');
+  if (late !== undefined) run.violation(late);
   run.clock.stop();
   run.seen['entries'] = run.ledger.entries;
   return { seconds, seen: run.seen, violations };

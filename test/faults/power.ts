@@ -166,8 +166,10 @@ class Run {
       await cut('load', LOAD_GAP);
     }
     load?.end();
-    await server.stop('SIGKILL');
+    // One that did not start is a violation already.
+    const early = server.url === '' ? undefined : await server.end('SIGKILL');
     await load?.stop();
+    if (early !== undefined) this.violations.push(`${early} (while its power was cut)`);
     this.violations.push(...expected.violations);
   }
 

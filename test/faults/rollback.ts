@@ -141,7 +141,7 @@ class History {
     } else {
       load.end();
       if (moment === 'stopped') await load.stop();
-      await server.stop(moment === 'stopped' ? 'SIGTERM' : 'SIGKILL');
+      await this.#end(server, moment === 'stopped' ? 'SIGTERM' : 'SIGKILL');
       await load.stop();
       await this.#copy();
       server = await this.goOn();
@@ -156,7 +156,13 @@ class History {
         this.expected.violations.push(`an append to a server that runs was not acknowledged: ${server.stderr.trim()}`);
     }
     await this.expected.see(server);
-    await server.stop(this.#random() < 0.5 ? 'SIGTERM' : 'SIGKILL');
+    await this.#end(server, this.#random() < 0.5 ? 'SIGTERM' : 'SIGKILL');
+  }
+
+  /** Ends a server of the newest state, which must not have ended by itself. */
+  async #end(server: ServerProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const early = await server.end(signal);
+    if (early !== undefined) this.expected.violations.push(early);
   }
 
   async #copy(): Promise<void> {

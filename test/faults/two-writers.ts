@@ -154,6 +154,12 @@ class Races {
     else this.turnedAway++;
   }
 
+  /** Ends the owner of the directory, which nobody may have ended before. */
+  async end(server: ServerProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const early = await server.end(signal);
+    if (early !== undefined) this.violations.push(early);
+  }
+
   /** Everything that was promised, against the one server that is left. */
   async check(server: ServerProcess): Promise<void> {
     try {
@@ -269,7 +275,7 @@ async function takeOver(races: Races, owner: Owner, load: Pick<Load, 'stop'>): P
 
 /** The owner has stopped; of two starts the first sleeps at some moment of its own, and the second one has LevelDB's lock against it or not. */
 const asleepInStart: Race = async (races, owner) => {
-  await owner.server.stop(races.random() < 0.5 ? 'SIGTERM' : 'SIGKILL');
+  await races.end(owner.server, races.random() < 0.5 ? 'SIGTERM' : 'SIGKILL');
   const places = [owner.place + 1, owner.place + 2] as const;
   let child: ChildProcess | undefined;
   const starting = races.start(places[0], (spawned) => {
@@ -388,13 +394,13 @@ export async function twoWritersRun(run: TwoWritersRun): Promise<TwoWritersRepor
 
 /** The last owner is killed; a start after that has everything, byte for byte. */
 async function finish(races: Races, owner: Owner | undefined): Promise<void> {
-  if (owner !== undefined) await owner.server.stop('SIGKILL');
+  if (owner !== undefined) await races.end(owner.server, 'SIGKILL');
   if (owner !== undefined && !races.failed) {
     const last = await succeed(races, { server: await races.start(0), place: 0 });
     if (last !== undefined) {
       await races.check(last.server);
       if (!races.failed) await races.expected.checkEvents(last.server);
-      await last.server.stop('SIGTERM');
+      await races.end(last.server, 'SIGTERM');
     }
   }
   races.acknowledged += races.expected.acknowledged.size;

@@ -117,6 +117,20 @@ export class ServerProcess {
     return exit;
   }
 
+  /**
+   * Ends a process that must have run until now, and says what is wrong where it did not: one that stops or crashes by itself just before
+   * looks like one that was killed, unless somebody asks.
+   */
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<string | undefined> {
+    const { exitCode, signalCode } = this.child;
+    const ran = exitCode === null && signalCode === null;
+    const { code, signal: by } = await this.stop(signal);
+    const asked = signal === 'SIGKILL' ? by === 'SIGKILL' : code === 0;
+    // A fail-stop has a moment for its last words, in which our signal may find it.
+    if (ran && asked && !/^\{"level":60,/m.test(this.stderr)) return undefined;
+    return `the server stopped by itself before its ${signal} (${code ?? by}): ${this.stderr.trim()}`;
+  }
+
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     // A connection each: a test that waits for another program keeps this process from hearing that an idle one was closed.
     const headers = {
