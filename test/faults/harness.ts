@@ -38,6 +38,11 @@ export interface Harness {
   readonly unit: string;
   /** How many in the quick and in the full form. */
   readonly count: { readonly quick: number; readonly full: number };
+  /**
+   * The least that must have been seen for each fault that was tried, by the names of `seen`: a run that saw less has looked at nothing. What every
+   * single fault gives is 1 or more, and asked for of few of them, too.
+   */
+  readonly least?: Readonly<Record<string, number>>;
   /** Whether nothing else is to run beside it, since it judges times. */
   readonly alone?: true;
   /** Why it cannot run on this machine, or `undefined`. */

@@ -49,8 +49,9 @@ async function tryPlant(harness: Harness, name: string): Promise<Result> {
   const { build, remove } = plant(bugs);
   const began = Date.now();
   try {
-    const outcome = await attempt(harness, count ?? faults, build);
-    return { harness, plant: name, outcome, seconds: (Date.now() - began) / 1000, mode, seed };
+    const wanted = count ?? faults;
+    const outcome = await attempt(harness, wanted, build);
+    return { harness, plant: name, outcome, count: wanted, seconds: (Date.now() - began) / 1000, mode, seed };
   } finally {
     remove();
   }
@@ -58,8 +59,9 @@ async function tryPlant(harness: Harness, name: string): Promise<Result> {
 
 async function tryHarness(harness: Harness): Promise<Result> {
   const began = Date.now();
-  const outcome = await attempt(harness, count ?? harness.count[mode]);
-  return { harness, plant: undefined, outcome, seconds: (Date.now() - began) / 1000, mode, seed };
+  const wanted = count ?? harness.count[mode];
+  const outcome = await attempt(harness, wanted);
+  return { harness, plant: undefined, outcome, count: wanted, seconds: (Date.now() - began) / 1000, mode, seed };
 }
 
 let passed = 0;

@@ -61,6 +61,7 @@ export const harness: Harness = {
     'no time of an entry or head ever decreases, ten years are refused by name and alarmed, and it goes on when the clock is right again',
   unit: 'steps',
   count: { quick: 20, full: 100 },
+  least: { acknowledged: 0.5, alarms: 0.1 },
   missing: FakeTime.missing,
   plants: {
     'forward-step-followed': { bugs: FORWARD_STEP_FOLLOWED, count: 16 },

@@ -48,6 +48,7 @@ export const harness: Harness = {
   required: '507 in time and on again by itself, or exit 70 and a clean start once there is room; nothing is lost',
   unit: 'cycles',
   count: { quick: 10, full: 200 },
+  least: { acknowledged: 1, heads: 0.5, refused: 1 },
   plants: {
     'no-watermark': { bugs: NO_WATERMARK, count: 2 },
     'failure-forgotten': { bugs: FAILURE_FORGOTTEN, count: 10 },

@@ -11,6 +11,7 @@ export const harness: Harness = {
     'every acknowledged event is there, every head ever seen is consistent with the newest, and the server starts',
   unit: 'cycles',
   count: { quick: 60, full: 1000 },
+  least: { acknowledged: 1, heads: 0.5 },
   plants: { 'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20 } },
   async run({ count, seed, build, progress }) {
     const { path, remove } = temporaryFolder('kill');

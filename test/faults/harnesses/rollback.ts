@@ -9,6 +9,7 @@ export const harness: Harness = {
   required: 'a start is refused every time, for a documented reason, and the newer state put back is whole',
   unit: 'restores',
   count: { quick: 20, full: 200 },
+  least: { acknowledged: 1, refused: 0.3 },
   plants: {
     'rollback-accepted': { bugs: ROLLBACK_ACCEPTED, count: 20 },
     'copy-accepted': { bugs: COPY_ACCEPTED, count: 20 },

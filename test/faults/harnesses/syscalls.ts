@@ -19,6 +19,7 @@ export const harness: Harness = {
     'the server answers right, or stops with exit code 70 and says why; then it starts with all that was promised, and fsck finds nothing',
   unit: 'injections',
   count: { quick: 200, full: 2000 },
+  least: { acknowledged: 0.5, stopped: 0.1 },
   missing: straceMissing,
   plants: {
     'failure-forgotten': { bugs: FAILURE_FORGOTTEN, count: 60 },

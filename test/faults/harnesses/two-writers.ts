@@ -23,6 +23,7 @@ export const harness: Harness = {
   required: 'all that any of them acknowledged or signed is in one tree; who lost leaves with 75 and says so',
   unit: 'races',
   count: { quick: 20, full: 200 },
+  least: { acknowledged: 1, heads: 0.5, deposed: 0.2 },
   plants: {
     'owner-not-checked': { bugs: OWNER_NOT_CHECKED, count: 10 },
     'owner-checked-too-early': { bugs: OWNER_CHECKED_TOO_EARLY, count: 20 },

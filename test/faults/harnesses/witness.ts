@@ -10,6 +10,7 @@ export const harness: Harness = {
   required: 'no head is ever cosigned, or told of, that is older than one cosigned before or of the other tree',
   unit: 'cycles',
   count: { quick: 25, full: 500 },
+  least: { cosigned: 1, conflicts: 0.5 },
   plants: { 'cosigned-too-early': { bugs: COSIGNED_TOO_EARLY, count: 10 } },
   async run({ count, seed, build, progress }) {
     const { path, remove } = temporaryFolder('witness-kill');
