@@ -24,6 +24,13 @@ export interface Acknowledged extends Sent {
   readonly leafHash: string;
 }
 
+/**
+ * What a violation says where something that was promised, an entry or a head, is not there any more, or is another one: so it is found, or
+ * a server notices it by itself.
+ */
+export const PROMISE_BROKEN =
+  /refused to start|leaf \d+ is missing|is lost|not consistent with|two roots for|at two indexes|the newest head has|is logged a second time|missing from the list|came back changed/;
+
 /** Proofs asked of the server in one check. */
 const PROOFS = 50;
 /** Time for what is durable to come under a head, in milliseconds. */

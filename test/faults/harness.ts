@@ -16,6 +16,8 @@ export interface HarnessRun {
 export interface Violation {
   readonly seed: number;
   readonly text: string;
+  /** The harness itself broke: that says nothing of the server, and catches no planted bug. */
+  readonly broken?: true;
 }
 
 export interface Outcome {
@@ -55,4 +57,6 @@ export interface Harness {
 export interface Plant {
   readonly bugs: readonly Bug[];
   readonly count: number;
+  /** What a violation says that comes of this bug. Where it is known, any other does not count: the bug may have broken something else, too. */
+  readonly expect?: RegExp;
 }

@@ -37,7 +37,8 @@ async function attempt(harness: Harness, faults: number, build?: string): Promis
     });
   } catch (error) {
     // A harness that breaks has shown nothing.
-    return { tried: 0, seen: {}, violations: [{ seed, text: `the harness itself failed: ${(error as Error).stack}` }] };
+    const text = `the harness itself failed: ${(error as Error).stack}`;
+    return { tried: 0, seen: {}, violations: [{ seed, text, broken: true }] };
   } finally {
     progress.end();
     await killAll();

@@ -10,7 +10,7 @@ const HARNESS: Harness = {
   unit: 'cycles',
   count: { quick: 20, full: 200 },
   least: { acknowledged: 1, heads: 0.5 },
-  plants: { bug: { bugs: [], count: 20 } },
+  plants: { bug: { bugs: [], count: 20 }, loss: { bugs: [], count: 20, expect: /is lost/ } },
   run: () => Promise.reject(new Error('not run here')),
 };
 
@@ -54,6 +54,18 @@ describe('a run', () => {
 describe('a run with a planted bug', () => {
   test('is good at a violation, however little was tried until then', () => {
     expect(judged({ tried: 1, violations, seen: {} }, { plant: 'bug' }).good).toBe(true);
+  });
+
+  test('needs the violation that comes of the bug, where that is known', () => {
+    const other = [{ seed: 1, text: 'the server refused to start' }];
+    expect(judged({ violations }, { plant: 'loss' }).good).toBe(true);
+    expect(judged({ violations: other }, { plant: 'loss' }).good).toBe(false);
+    expect(judged({ violations: [...other, ...violations] }, { plant: 'loss' }).good).toBe(true);
+  });
+
+  test('is bad where only the harness itself failed', () => {
+    const failed = [{ seed: 1, text: 'the harness itself failed: a-1 is lost', broken: true as const }];
+    for (const plant of ['bug', 'loss']) expect(judged({ violations: failed }, { plant }).good).toBe(false);
   });
 
   test('is bad without one', () => {

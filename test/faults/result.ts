@@ -1,5 +1,5 @@
 /** What one run of a harness, or of one of its planted bugs, comes to. */
-import type { Harness, Outcome } from './harness.ts';
+import type { Harness, Outcome, Plant } from './harness.ts';
 
 export interface Result {
   readonly harness: Harness;
@@ -19,7 +19,7 @@ const SHOWN = 10;
 const FEW = 10;
 
 export interface Description {
-  /** Whether nothing was violated and enough was seen, or, of a planted bug, whether something was violated. */
+  /** Whether nothing was violated and enough was seen, or, of a planted bug, whether what it does was. */
   readonly good: boolean;
   readonly text: string;
   readonly record: object;
@@ -30,8 +30,7 @@ export function describe(result: Result): Description {
   const { id, unit } = harness;
   const { tried, violations, seen } = outcome;
   const lacks = plant === undefined && violations.length === 0 ? lacking(result) : [];
-  // Caught is what the oracle saw; a harness that tried nothing has seen nothing.
-  const good = tried > 0 && (plant === undefined ? violations.length + lacks.length === 0 : violations.length > 0);
+  const good = tried > 0 && (plant === undefined ? violations.length + lacks.length === 0 : isCaught(result, plant));
   const figures = Object.entries(seen).map(([name, value]) => `${value.toLocaleString('en-US')} ${name}`);
   const title = plant === undefined ? id : `${id} with the bug ${plant}`;
   const [right, wrong] =
@@ -46,6 +45,12 @@ export function describe(result: Result): Description {
     text: [first, ...(figures.length > 0 ? [`  ${figures.join(', ')}`] : []), ...shown].join('\n'),
     record: { harness: id, plant, mode, seed, tried, unit, seen, violations, lacks, seconds, good },
   };
+}
+
+/** Caught is what the oracle saw of the bug, not what it broke in the harness. */
+function isCaught({ harness, outcome }: Result, plant: string): boolean {
+  const { expect } = harness.plants[plant] as Plant;
+  return outcome.violations.some(({ text, broken }) => broken !== true && (expect === undefined || expect.test(text)));
 }
 
 /** What a run without a violation has not tried or seen: it shows nothing then. */

@@ -68,13 +68,13 @@ export const harness: Harness = {
   unit: 'damages',
   count: { quick: 300, full: 5000 },
   plants: {
-    'events-not-verified': { bugs: EVENTS_NOT_VERIFIED, count: 100 },
-    'tiles-not-verified': { bugs: TILES_NOT_VERIFIED, count: 300 },
+    'events-not-verified': { bugs: EVENTS_NOT_VERIFIED, count: 100, expect: /\/events\S*: \d{3} / },
+    'tiles-not-verified': { bugs: TILES_NOT_VERIFIED, count: 300, expect: /\/(?:tile|proofs)\/\S*: 200 / },
     'tables-not-read': { bugs: TABLES_NOT_READ, count: 60 },
     'log-files-not-read': { bugs: LOG_FILES_NOT_READ, count: 300 },
     'index-not-verified': { bugs: INDEX_NOT_VERIFIED, count: 300 },
     'rollback-accepted': { bugs: ROLLBACK_ACCEPTED, count: 300 },
-    'not-counted': { bugs: NOT_COUNTED, count: 100 },
+    'not-counted': { bugs: NOT_COUNTED, count: 100, expect: /answered and not counted/ },
   },
   async run({ count, seed, build, progress }) {
     const { originals, remove } = await makeOriginals();

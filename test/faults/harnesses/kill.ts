@@ -1,6 +1,7 @@
 /** kill -9 under load, with write buffers so small that flush and compaction happen under it. */
 import { ACKNOWLEDGED_TOO_EARLY } from '../../support/plant.ts';
 import { temporaryFolder } from '../../support/spawn-server.ts';
+import { PROMISE_BROKEN } from '../expected.ts';
 import type { Harness } from '../harness.ts';
 import { killRun } from '../kill.ts';
 
@@ -12,7 +13,7 @@ export const harness: Harness = {
   unit: 'cycles',
   count: { quick: 60, full: 1000 },
   least: { acknowledged: 1, heads: 0.5 },
-  plants: { 'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20 } },
+  plants: { 'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20, expect: PROMISE_BROKEN } },
   async run({ count, seed, build, progress }) {
     const { path, remove } = temporaryFolder('kill');
     const { cycles, acknowledged, checkpoints, adopted, violations } = await killRun({

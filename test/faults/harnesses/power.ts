@@ -1,6 +1,7 @@
 /** The power is cut under load, at a first start and while a server recovers; the disk loses what it had in its cache. */
 import { cannotUseImages } from '../../support/ext4-image.ts';
 import { ACKNOWLEDGED_TOO_EARLY, type Bug } from '../../support/plant.ts';
+import { PROMISE_BROKEN } from '../expected.ts';
 import type { Harness } from '../harness.ts';
 import { powerRun } from '../power.ts';
 import { cannotCutPower } from '../power-disk.ts';
@@ -44,12 +45,12 @@ export const harness: Harness = {
   least: { 'acknowledgements in the images': 0.5, 'cuts that lost something': 0.05 },
   missing: () => cannotCutPower() ?? cannotUseImages(),
   plants: {
-    'batch-not-synced': { bugs: [BATCH_NOT_SYNCED], count: 20 },
-    'guard-not-synced': { bugs: [GUARD_NOT_SYNCED], count: 20 },
-    'nothing-synced': { bugs: [BATCH_NOT_SYNCED, GUARD_NOT_SYNCED], count: 20 },
-    'promised-first': { bugs: [PROMISED_FIRST], count: 20 },
-    'new-files-not-synced': { bugs: [NEW_FILES_NOT_SYNCED], count: 20 },
-    'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20 },
+    'batch-not-synced': { bugs: [BATCH_NOT_SYNCED], count: 20, expect: PROMISE_BROKEN },
+    'guard-not-synced': { bugs: [GUARD_NOT_SYNCED], count: 20, expect: PROMISE_BROKEN },
+    'nothing-synced': { bugs: [BATCH_NOT_SYNCED, GUARD_NOT_SYNCED], count: 20, expect: PROMISE_BROKEN },
+    'promised-first': { bugs: [PROMISED_FIRST], count: 20, expect: PROMISE_BROKEN },
+    'new-files-not-synced': { bugs: [NEW_FILES_NOT_SYNCED], count: 20, expect: /refused to start/ },
+    'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20, expect: PROMISE_BROKEN },
   },
   async run({ count, seed, build, progress }) {
     const report = await powerRun({ cuts: count, seed, progress, ...(build === undefined ? {} : { build }) });

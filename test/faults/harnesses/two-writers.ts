@@ -2,6 +2,7 @@
 
 import { namespacesMissing } from '../../support/namespaces.ts';
 import { type Bug, OWNER_NOT_CHECKED } from '../../support/plant.ts';
+import { PROMISE_BROKEN } from '../expected.ts';
 import type { Harness } from '../harness.ts';
 import { twoWritersRun } from '../two-writers.ts';
 
@@ -17,6 +18,9 @@ const OWNER_CHECKED_TOO_EARLY: readonly Bug[] = [
   },
 ];
 
+/** Who lost the directory goes on with it. */
+const STAYED = new RegExp(`goes on|neither leaves it|two servers run|left with|${PROMISE_BROKEN.source}`);
+
 export const harness: Harness = {
   id: 'two-writers',
   title: 'two servers on one data directory: LOCK removed, asleep and awake again, starts that race',
@@ -25,8 +29,8 @@ export const harness: Harness = {
   count: { quick: 20, full: 200 },
   least: { acknowledged: 1, heads: 0.5, deposed: 0.2 },
   plants: {
-    'owner-not-checked': { bugs: OWNER_NOT_CHECKED, count: 10 },
-    'owner-checked-too-early': { bugs: OWNER_CHECKED_TOO_EARLY, count: 20 },
+    'owner-not-checked': { bugs: OWNER_NOT_CHECKED, count: 10, expect: STAYED },
+    'owner-checked-too-early': { bugs: OWNER_CHECKED_TOO_EARLY, count: 20, expect: PROMISE_BROKEN },
   },
   missing: namespacesMissing,
   async run({ count, seed, build, progress }) {

@@ -11,7 +11,13 @@ export const harness: Harness = {
   unit: 'cycles',
   count: { quick: 25, full: 500 },
   least: { cosigned: 1, conflicts: 0.5 },
-  plants: { 'cosigned-too-early': { bugs: COSIGNED_TOO_EARLY, count: 10 } },
+  plants: {
+    'cosigned-too-early': {
+      bugs: COSIGNED_TOO_EARLY,
+      count: 10,
+      expect: /after .* was cosigned|two trees were cosigned/,
+    },
+  },
   async run({ count, seed, build, progress }) {
     const { path, remove } = temporaryFolder('witness-kill');
     const { cycles, cosigned, conflicts, refused, violations } = await witnessKillRun({
