@@ -7,10 +7,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openCheckpointWith } from '../../proofs/checkpoint.ts';
 import { cosignatureTime } from '../../proofs/cosignature.ts';
 import type { VerifierKey } from '../../proofs/key.ts';
-import { openNote, parseSignatureLines } from '../../proofs/note.ts';
+import { type NoteSignature, openNote } from '../../proofs/note.ts';
 import { verifyQuickly } from '../../server/own-signatures.ts';
+import { equalBytes, parseDecimal } from '../../tree/bytes.ts';
 import { seededRandom } from '../support/random.ts';
 import { WitnessProcess } from '../support/spawn-witness.ts';
 import { logsFile, WitnessedLog } from '../support/witnessed-log.ts';
@@ -71,6 +73,44 @@ class TwoTrees {
     this.time = Math.max(this.time, time);
     return undefined;
   }
+
+  /** What is wrong with the head that monitors are shown, given the size that was known when it was asked for. */
+  shown(note: string, witness: VerifierKey, size: number): string | undefined {
+    const [log] = this.trees;
+    try {
+      const { checkpoint, others } = openCheckpointWith(note, log.key, [witness], verifyQuickly);
+      const { treeSize, rootHash } = checkpoint;
+      if (others.length === 0) return `a checkpoint of size ${treeSize} without a cosignature`;
+      if (treeSize < size) return `a checkpoint of size ${treeSize}, after ${size} was cosigned`;
+      const tree = this.trees.findIndex((one) => treeSize <= SIZE && equalBytes(one.head(treeSize).rootHash, rootHash));
+      if (tree < 0) return `a checkpoint of size ${treeSize} of a tree that nobody has`;
+      if (treeSize <= FORK) return undefined;
+      // Perhaps of a cosignature that nobody got: it counts as much as the others.
+      if (this.tree !== undefined && this.tree !== tree) return `two trees were cosigned, one is shown at ${treeSize}`;
+      this.tree = tree;
+      return undefined;
+    } catch (error) {
+      return `a checkpoint that does not verify (${String(error)}): ${note}`;
+    }
+  }
+}
+
+/** The size in the body of a 409: a decimal number, which is a safe integer, and a newline. */
+function sizeOf(text: string): number | undefined {
+  try {
+    return text.endsWith('\n') ? parseDecimal(text.slice(0, -1)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The line by the witness under a head; or, as a text, why there is none. */
+function cosignatureOf(note: string, key: VerifierKey): NoteSignature | string {
+  try {
+    return openNote(note, [key], verifyQuickly).signatures[0] as NoteSignature;
+  } catch (error) {
+    return `a cosignature that does not verify (${String(error)}): ${note}`;
+  }
 }
 
 interface Known {
@@ -108,8 +148,10 @@ export async function witnessKillRun(options: WitnessKillRun): Promise<WitnessKi
     const text = await reply.text();
     if (reply.status === 409) {
       seen.conflicts++;
-      log.hint = Number(text);
-      return Number(text) < known.size ? `409 with ${text.trim()}, after size ${known.size} was cosigned` : undefined;
+      const size = sizeOf(text);
+      if (size === undefined) return `409 with ${JSON.stringify(text)}, which is no size`;
+      log.hint = size;
+      return size < known.size ? `409 with ${size}, after size ${known.size} was cosigned` : undefined;
     }
     if (reply.status === 422) {
       seen.refused++;
@@ -117,19 +159,17 @@ export async function witnessKillRun(options: WitnessKillRun): Promise<WitnessKi
     }
     if (reply.status !== 200) return `status ${reply.status}: ${text}`;
     seen.cosigned++;
-    const lines = parseSignatureLines(text);
-    openNote(from.checkpoint(treeSize) + text, [key], verifyQuickly);
-    return log.cosigned(known, tree, treeSize, cosignatureTime((lines[0] as (typeof lines)[number]).signature));
+    const line = cosignatureOf(from.checkpoint(treeSize) + text, key);
+    return typeof line === 'string' ? line : log.cosigned(known, tree, treeSize, cosignatureTime(line.signature));
   };
 
-  /** The heads that monitors are shown are not older than what was cosigned. */
+  /** The heads that monitors are shown are cosigned, of the tree that they must be of, and not older than what was cosigned. */
   const look = async (witness: WitnessProcess, log: TwoTrees): Promise<string | undefined> => {
     const { size } = log;
     const reply = await witness.get(`${log.trees[0].hash}/checkpoint`);
     const text = await reply.text();
     if (reply.status === 404) return size > 0 ? `no checkpoint, after size ${size} was cosigned` : undefined;
-    const shown = Number(text.split('\n')[1]);
-    return shown < size ? `a checkpoint of size ${shown}, after ${size} was cosigned` : undefined;
+    return reply.status === 200 ? log.shown(text, witness.key, size) : `a checkpoint: status ${reply.status}: ${text}`;
   };
 
   let witness: WitnessProcess | undefined;
@@ -169,8 +209,10 @@ export async function witnessKillRun(options: WitnessKillRun): Promise<WitnessKi
     while (answers < enough && violations.length === 0 && running.child.exitCode === null)
       await pause(2 + random() * 6);
     killed = true;
-    await running.stop('SIGKILL');
+    const { code, signal } = await running.stop('SIGKILL');
     await Promise.all(clients);
+    if (signal !== 'SIGKILL')
+      violations.push(`cycle ${cycle}: it stopped by itself (${code ?? signal}): ${running.stderr.trim()}`);
     done++;
     progress?.(done);
   }
