@@ -119,10 +119,11 @@ async function judge(patient: Patient): Promise<Judgement> {
   if (server.url === '') return judgeExit(patient, await server.exited, server.stderr, 'refused');
   const wrong: string[] = [];
   const damaged: string[] = [];
+  let signed = true;
   try {
     await askAll(server, patient, wrong, damaged);
     await retryAll(server, patient, wrong, damaged);
-    await growOn(server, patient.original, wrong, damaged);
+    signed = await growOn(server, patient.original, wrong, damaged);
     if (damaged.length > 0) await checkAlarm(server, wrong);
   } catch (error) {
     // No answer: the process is gone, or about to go.
@@ -133,6 +134,7 @@ async function judge(patient: Patient): Promise<Judgement> {
   const exit = await server.stop('SIGTERM');
   if (wrong.length > 0) return { outcome: 'wrong', detail: wrong.slice(0, SHOWN).join('; ') };
   if (exit.code !== 0) return judgeExit(patient, exit, server.stderr, 'stopped');
+  if (!signed) return { outcome: 'wrong', detail: 'a new event got no head, and the server went on as if it had' };
   return damaged.length > 0
     ? { outcome: 'reported', detail: `${damaged.length} answers` }
     : { outcome: 'harmless', detail: '' };
@@ -178,14 +180,24 @@ async function judgeExit(
   stderr: string,
   outcome: 'refused' | 'stopped',
 ): Promise<Judgement> {
-  const detail = stderr.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
+  const detail = reasonOf(stderr).slice(0, 300);
   if (signal === 'SIGABRT' || signal === 'SIGSEGV' || signal === 'SIGBUS')
-    return judgeAbort(patient, `${signal}, ${outcome}: ${detail}`);
+    return judgeAbort(patient, `${signal}, ${outcome}: ${stderr.trim().split('\n').at(-1)?.slice(0, 300) ?? ''}`);
   const allowed = outcome === 'refused' ? code === 78 || code === 70 : code === 70;
   if (!allowed) return { outcome: 'wrong', detail: `exit ${code ?? signal}: ${stderr.trim().slice(-2000)}` };
   if (!NAMES_A_PLACE.test(detail))
-    return { outcome: 'wrong', detail: `exit ${code}, and no place is named: ${detail}` };
+    return { outcome: 'wrong', detail: `exit ${code}, and no place is named: ${stderr.trim().slice(-2000)}` };
   return { outcome, detail };
+}
+
+/** Why a server says that it ended: the line of a refused start, or what it logged as fatal, without the stack, in which there are always places. */
+function reasonOf(stderr: string): string {
+  const lines = stderr.split('\n');
+  const refused = lines.findLast((line) => line.startsWith('indelible: '));
+  const fatal = lines.findLast((line) => line.startsWith('{"level":60,'));
+  if (refused !== undefined || fatal === undefined) return refused ?? '';
+  const { msg, err } = JSON.parse(fatal) as { msg: string; err?: { message: string } };
+  return `${msg}: ${err?.message ?? ''}`;
 }
 
 /** Time for a server that runs again to name the file, in milliseconds. */
@@ -238,8 +250,11 @@ async function retryAll(
   }
 }
 
-/** A new event: taken, and then the new head is consistent with the old one; or a named error. */
-async function growOn(server: ServerProcess, original: Original, wrong: string[], damaged: string[]): Promise<void> {
+/**
+ * A new event: taken, and then the new head is consistent with the old one; or a named error. Says whether there is a head of what was taken:
+ * damage further back may keep it from being signed, and then the server must stop.
+ */
+async function growOn(server: ServerProcess, original: Original, wrong: string[], damaged: string[]): Promise<boolean> {
   const known = (path: string): Uint8Array =>
     (original.answers[original.questions.findIndex((question) => question.path === path)] as Answer).body;
   const info = JSON.parse(new TextDecoder().decode(known('/logs/main'))) as { verifier_key: string };
@@ -251,16 +266,18 @@ async function growOn(server: ServerProcess, original: Original, wrong: string[]
   const body = (await reply.json()) as { code?: string; checkpoint?: string; entries?: { leaf_index: number }[] };
   if (reply.status === 500 && body.code === 'damaged') {
     damaged.push('append');
-    return;
+    return true;
   }
   if (reply.status === 503) throw new Error('the server is stopping');
   if (body.entries?.[0]?.leaf_index !== before.treeSize) {
     wrong.push(`a new event: ${reply.status} ${JSON.stringify(body).slice(0, 200)}`);
-    return;
+    return true;
   }
-  // Signed or not: damage further back may keep the head from being signed, and then the server stops.
-  if (body.checkpoint === undefined) return;
-  const after = openCheckpoint(body.checkpoint, parseVerifierKey(info.verifier_key));
+  const note = body.checkpoint ?? (await (await server.fetch('/logs/main/checkpoint')).text());
+  const after = openCheckpoint(note, parseVerifierKey(info.verifier_key));
+  if (after.treeSize <= before.treeSize) return false;
+  // There is a head, and the proof for it met damage: the answer leaves both out.
+  if (body.checkpoint === undefined) damaged.push('proof of a new event');
   const proofReply = await server.fetch(
     `/logs/main/proofs/consistency?first=${before.treeSize}&second=${after.treeSize}`,
   );
@@ -268,7 +285,7 @@ async function growOn(server: ServerProcess, original: Original, wrong: string[]
   if (proof === undefined) {
     if (code === 'damaged') damaged.push('consistency');
     else wrong.push(`a consistency proof to the new head: ${proofReply.status} ${code}`);
-    return;
+    return true;
   }
   verifyConsistency({
     first: before.treeSize,
@@ -277,4 +294,5 @@ async function growOn(server: ServerProcess, original: Original, wrong: string[]
     secondRoot: after.rootHash,
     proof: proof.map((hash) => asTreeHash(fromBase64(hash))),
   });
+  return true;
 }
