@@ -77,7 +77,35 @@ export class ExpectedLog {
   /** Takes note of the newest checkpoint. */
   async see(server: ServerProcess): Promise<{ treeSize: number; root: string }> {
     const reply = await server.fetch('/logs/main/checkpoint');
-    const { treeSize, rootHash } = openCheckpoint(await reply.text(), this.#key as VerifierKey);
+    const text = await reply.text();
+    if (reply.status !== 200) throw new Error(`a checkpoint was answered ${reply.status}: ${text}`);
+    return this.#note(text);
+  }
+
+  /** The same for somebody who looks all the time: a server may be gone, or about to go, but what it answers must be right. */
+  async watch(server: ServerProcess): Promise<void> {
+    let status: number;
+    let text: string;
+    try {
+      const reply = await server.fetch('/logs/main/checkpoint');
+      status = reply.status;
+      text = await reply.text();
+    } catch {
+      return; // The connection was refused, or ended under the answer: the process is gone.
+    }
+    if (status === 503) return;
+    try {
+      if (status !== 200) throw new Error(`it was answered ${status}`);
+      this.#note(text);
+    } catch (error) {
+      // Once: it is asked for a hundred times a second.
+      const violation = `a checkpoint is wrong (${String(error)}): ${text}`;
+      if (!this.violations.includes(violation)) this.violations.push(violation);
+    }
+  }
+
+  #note(text: string): { treeSize: number; root: string } {
+    const { treeSize, rootHash } = openCheckpoint(text, this.#key as VerifierKey);
     const root = toBase64(rootHash);
     const before = this.heads.get(treeSize);
     if (before !== undefined && before !== root) this.violations.push(`two roots for size ${treeSize}`);
@@ -248,9 +276,8 @@ export class Load {
     });
     const watch = (async () => {
       while (this.#alive) {
-        try {
-          await expected.see(server);
-        } catch {}
+        // Where nobody has met the log yet, nobody knows whose signature to ask for.
+        if (expected.met) await expected.watch(server);
         await pause(10);
       }
     })();
