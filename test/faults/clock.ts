@@ -42,7 +42,12 @@ const ALARM_STEP = 10_000;
 const MAX_FORWARD_STEP = 24 * HOUR;
 const MAX_ABSENCE = 400 * 24 * HOUR;
 /** How long an odd rate lasts, in milliseconds. */
-const ODD_TIME = 1500;
+const ODD_TIME = 2500;
+/**
+ * What the server's time may be off by in an odd time, in milliseconds, beyond what passes while a probe is under way, which is measured: the
+ * library counts a rate from its own start, a little after the one that FakeTime knows. Less than what a server loses at half the rate.
+ */
+const ODD_TOLERANCE = 500;
 /** Clients that append all the time, and their pause after each answer. */
 const CLIENTS = 3;
 const PAUSE = 15;
@@ -55,6 +60,13 @@ interface Verdict {
   readonly alarm: AlarmKind | undefined;
   /** Milliseconds that the time of the next entry is ahead of the system's clock; `undefined`: it is refused. */
   readonly ahead: number | undefined;
+}
+
+/** An append, all in milliseconds of the system's clock but `receivedAt`, which the server gave it at a moment between the other two. */
+interface Probe {
+  readonly sent: number;
+  readonly answered: number;
+  readonly receivedAt: number;
 }
 
 class Run {
@@ -70,6 +82,7 @@ class Run {
   /** Time of the newest probe, in microseconds, and of the newest tree head, in milliseconds. */
   #newest = 0;
   #headTime = 0;
+  #probed: Probe = { sent: 0, answered: 0, receivedAt: 0 };
   #next = 0;
   restarts = 0;
   refused = 0;
@@ -151,6 +164,7 @@ class Run {
       else this.#fake.set(right + step.by, step.rate);
     };
     const mark = this.server.stderr.length;
+    const began = Date.now();
     if (restart) {
       await this.stop(signal);
       this.restarts++;
@@ -162,7 +176,7 @@ class Run {
     await this.#probe(verdict);
     await this.#checkAlarm(verdict.alarm, before, restart ? 0 : mark);
     if (verdict.ahead === undefined) await this.#whileRefused(accepted, right, restart);
-    else if (step.rate !== 1 || kind === 'frozen') await pause(ODD_TIME);
+    else if (step.rate !== 1 || kind === 'frozen') await this.#oddTime(step.rate, right, { began, set });
     // From here on the clock is right again, or what it is now is called right.
     if (kind === 'double') {
       this.#fake.set(right + (Date.now() - set));
@@ -209,8 +223,29 @@ class Run {
     }
     if (receivedAt < this.#newest) this.violation(`received_at fell by ${(this.#newest - receivedAt) / 1e6} s`);
     this.#newest = receivedAt;
+    this.#probed = { sent: before, answered: Date.now(), receivedAt: receivedAt / 1000 };
     // A restart takes away what passed between the newest entry and it; the next step is judged from here.
     this.#ahead = receivedAt / 1000 - Date.now();
+  }
+
+  /**
+   * Some time in which the wall clock stands still or goes at another rate, from some moment between `began` and `set` on. The server's time goes
+   * on as the system's clock does; a wall clock that gets ahead of it is followed.
+   */
+  async #oddTime(rate: number, right: number, { began, set }: { began: number; set: number }): Promise<void> {
+    const first = this.#probed;
+    await pause(ODD_TIME);
+    await this.#probe({ alarm: undefined, ahead: this.#ahead });
+    if (this.failed) return;
+    const { sent, answered, receivedAt } = this.#probed;
+    // How far the server's time is ahead of the system's clock, at least and at most, as that of the first probe, or as a fast wall clock has it.
+    const gained = rate > 1 ? rate - 1 : Number.NEGATIVE_INFINITY;
+    const least = Math.max(first.receivedAt - first.answered, right + gained * (sent - set));
+    const most = Math.max(first.receivedAt - first.sent, right + gained * (answered - began));
+    const early = sent + least - receivedAt;
+    const late = receivedAt - (answered + most);
+    if (early > ODD_TOLERANCE) this.violation(`an entry has a time ${Math.round(early)} ms below what it must be`);
+    if (late > ODD_TOLERANCE) this.violation(`an entry has a time ${Math.round(late)} ms above what it may be`);
   }
 
   /** Nothing is appended or signed; the rest goes on. Then the clock is put right, or an operator says that it is. */

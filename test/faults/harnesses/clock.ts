@@ -54,6 +54,27 @@ const CORRECTION_NOT_BELIEVED: readonly Bug[] = [
   { file: 'server/clock.js', text: 'if (this.#unproven)', replacement: 'if (false)' },
 ];
 
+/** Goes as slowly as the wall clock does. */
+const SLOW_CLOCK_FOLLOWED: readonly Bug[] = [
+  {
+    file: 'server/clock.js',
+    text: 'this.#last = Math.max(this.#last, this.#base + this.#clock.monotonicMicros());',
+    replacement:
+      'this.#last = Math.max(this.#last, this.#base + this.#clock.monotonicMicros() + (step > -ALARM_STEP ? Math.min(0, step) : 0));',
+  },
+];
+
+/** Follows steps of the wall clock, and not what it gains little by little. */
+const FAST_CLOCK_NOT_FOLLOWED: readonly Bug[] = [
+  {
+    file: 'server/clock.js',
+    text: 'if (step > 0) {\n            if (step > ALARM',
+    replacement: 'if (step > ALARM_STEP) {\n            if (step > ALARM',
+  },
+];
+
+const WRONG_RATE = /ms (?:below|above) what it m/;
+
 export const harness: Harness = {
   id: 'clock',
   title: 'steps of the wall clock (±1 h, ±10 years, frozen, ×2, ×½), running and across restarts',
@@ -68,6 +89,8 @@ export const harness: Harness = {
     'absence-not-noticed': { bugs: ABSENCE_NOT_NOTICED, count: 16 },
     'received-at-not-clamped': { bugs: RECEIVED_AT_NOT_CLAMPED, count: 16 },
     'correction-not-believed': { bugs: CORRECTION_NOT_BELIEVED, count: 16 },
+    'slow-clock-followed': { bugs: SLOW_CLOCK_FOLLOWED, count: 16, expect: WRONG_RATE },
+    'fast-clock-not-followed': { bugs: FAST_CLOCK_NOT_FOLLOWED, count: 16, expect: WRONG_RATE },
     'alarm-not-counted': { bugs: ALARM_NOT_COUNTED, count: 16 },
   },
   async run({ count, seed, build, progress }) {
