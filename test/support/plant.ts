@@ -45,6 +45,13 @@ export const ACKNOWLEDGED_TOO_EARLY: readonly Bug[] = [
       'setTimeout(() => { this.#store.commit(writes).then(() => this.#guard.promise({ n, recordHash })); }, 30);',
   },
   { file: 'server/committer.js', text: 'await this.#guard.promise({ n, recordHash });', replacement: '' },
+  // Which the publisher would notice, as it reads back what it signs; the clients are to notice.
+  {
+    file: 'server/publisher.js',
+    text: 'const frontier = await verifyGrowth(',
+    replacement:
+      'await new Promise((resolve) => setTimeout(resolve, 200));\n        const frontier = await verifyGrowth(',
+  },
 ];
 
 /** Goes on without looking whether somebody else owns the data directory now. */

@@ -128,7 +128,7 @@ export class ServerProcess {
     const asked = signal === 'SIGKILL' ? by === 'SIGKILL' : code === 0;
     // A fail-stop has a moment for its last words, in which our signal may find it.
     if (ran && asked && !/^\{"level":60,/m.test(this.stderr)) return undefined;
-    return `the server stopped by itself before its ${signal} (${code ?? by}): ${this.stderr.trim()}`;
+    return `the server stopped by itself before its ${signal} (${code ?? by}): ${this.stderr.trim().slice(-2000)}`;
   }
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
