@@ -17,7 +17,7 @@ import { seededRandom } from '../support/random.ts';
 import { type Exit, ServerProcess, temporaryFolder } from '../support/spawn-server.ts';
 import { type Answer, ask, type Original, type Question } from './damage-original.ts';
 import { within } from './expected.ts';
-import { damagedCopy, damagedIds, type Inflicted } from './inflict.ts';
+import { type Aim, damagedCopy, damagedRows, hasRows, type Inflicted } from './inflict.ts';
 
 export type Outcome =
   /** Exit 78 or 70 at the start, with a message. */
@@ -52,8 +52,11 @@ interface Patient {
   readonly build: string | undefined;
 }
 
-/** Of so many trials, one is aimed at the rows of ids. */
-const AIMED = 4;
+/** What the trials of eight seeds in a row are aimed at, but for those that damage anything. */
+const AIMED: Readonly<Record<number, Aim>> = { 1: 'leaves', 3: 'ids', 5: 'events', 6: 'tiles', 7: 'ids' };
+const SEEDS = 8;
+/** Who asks for everything that damaged rows of events and leaves are part of sees it, too. */
+const READS_ROWS = /\/(?:events|tile)/;
 /** Wrong answers that are enough to be shown. */
 const SHOWN = 3;
 /** Events sent again in one request. */
@@ -83,16 +86,16 @@ export async function damageRun(
 
 async function trial(originals: readonly Original[], seed: number, build: string | undefined): Promise<Trial> {
   const random = seededRandom(seed);
-  const aimed = seed % AIMED === AIMED - 1;
-  // The others have few ids, or none in tables.
-  const eligible = aimed ? originals.filter(({ focus }) => focus.length === 0) : originals;
+  const aim = AIMED[seed % SEEDS];
+  const eligible = aim === undefined ? originals : originals.filter((original) => hasRows(original, aim));
   const original = eligible[Math.floor(random() * eligible.length)] as Original;
   const { path: copy, remove } = temporaryFolder('damaged');
   try {
-    const inflicted = (aimed ? damagedIds : damagedCopy)(original, copy, random);
+    const inflicted =
+      aim === undefined ? damagedCopy(original, copy, random) : damagedRows(original, copy, aim, random);
     const patient = {
       ...{ original, copy, file: inflicted.file, build },
-      questions: sample(original.questions.length, original.asked, random),
+      questions: aim === 'events' || aim === 'leaves' ? readsOf(original) : sample(original, random),
     };
     return { seed, original: original.name, ...inflicted, ...(await judge(patient)) };
   } finally {
@@ -100,8 +103,13 @@ async function trial(originals: readonly Original[], seed: number, build: string
   }
 }
 
-/** So many of the numbers below `count`, in order. */
-function sample(count: number, wanted: number, random: () => number): number[] {
+/** The questions whose answers are made of events and leaves. */
+function readsOf({ questions }: Original): number[] {
+  return [...questions.keys()].filter((i) => READS_ROWS.test((questions[i] as Question).path));
+}
+
+/** As many questions as one trial asks, in order. */
+function sample({ questions: { length: count }, asked: wanted }: Original, random: () => number): number[] {
   const chosen: number[] = [];
   for (let i = 0; i < count; i++) {
     if (random() * (count - i) < wanted - chosen.length) chosen.push(i);

@@ -33,11 +33,23 @@ export const DAMAGES = [
 ] as const;
 export type Damage = (typeof DAMAGES)[number];
 
-/**
- * What is done to a row that only the checksum of its block vouches for: one bit among the rows of ids. With an id that is not found any more
- * a repeated request is a second entry.
- */
-const UNVOUCHED = 'flip among ids';
+/** Rows that damage is aimed at: what stands in each of their keys, and is spelt out where a block begins; and who has them in its tables. */
+const AIMS = {
+  /** Only the checksum of its block vouches for a row: with an id that is not found any more a repeated request is a second entry. */
+  ids: { key: '/id/', originals: ['closed', 'killed'] },
+  /** Their leaves vouch for them, so nothing else looks at them before they are served. */
+  events: { key: 'stream/main/event/', originals: ['closed', 'killed'] },
+  /** The root vouches for them, likewise. */
+  leaves: { key: 'entries/', originals: ['closed', 'killed'] },
+  /** The tile above vouches for this one, which is asked for; a start reads only those that no full one is above. A tile is a block, and begins it. */
+  tiles: { key: 'log/raw/tile/0/052', originals: ['indexed'] },
+} as const;
+export type Aim = keyof typeof AIMS;
+
+/** Whether such rows are in the tables of an original. */
+export function hasRows({ name }: Original, aim: Aim): boolean {
+  return AIMS[aim].originals.some((original) => original === name);
+}
 
 /** Chosen more often than the rest: where the data is, and what is hardest to notice. */
 const OFTEN = {
@@ -51,7 +63,7 @@ const FOCUSED = 0.8;
 export interface Inflicted {
   /** Relative to the data directory. */
   readonly file: string;
-  readonly damage: Damage | typeof UNVOUCHED;
+  readonly damage: Damage | `flip among ${Aim}`;
   readonly place: string;
 }
 
@@ -100,27 +112,26 @@ export function damagedCopy(original: Original, copy: string, random: () => numb
   }
 }
 
-/** What stands in every key of an id row, and is spelt out where a block, or every sixteenth of its rows, begins. */
-const ID_KEY = Buffer.from('/id/');
-/** Bytes behind such a place in which there are other rows of ids: a block has 4 KiB. */
-const ID_ROWS = 1000;
+/** Bytes behind such a place in which there are other rows of that kind: a block has 4 KiB. */
+const SAME_ROWS = 1000;
 
-/** Copies an original, which has ids in its tables, and flips a bit among them. */
-export function damagedIds(original: Original, copy: string, random: () => number): Inflicted {
+/** Copies an original, which has such rows in its tables, and flips a bit among them. */
+export function damagedRows(original: Original, copy: string, aim: Aim, random: () => number): Inflicted {
+  const key = Buffer.from(AIMS[aim].key);
   const files = filesOf(original.path);
   copyDirectory(original.path, copy, files);
   const places = files
     .filter((file) => kindOf(file) === 'table')
-    .flatMap((file) => placesOf(ID_KEY, readFileSync(join(original.path, file))).map((at) => ({ file, at })));
-  if (places.length === 0) throw new Error(`no table of ${original.name} has ids: there is nothing to damage`);
+    .flatMap((file) => placesOf(key, readFileSync(join(original.path, file))).map((at) => ({ file, at })));
+  if (places.length === 0) throw new Error(`no table of ${original.name} has ${aim}: there is nothing to damage`);
   const { file, at } = pick(random, places);
   const bytes = new Uint8Array(readFileSync(join(original.path, file)));
-  const place = Math.min(bytes.length - 1, at + ID_KEY.length + Math.floor(random() * ID_ROWS));
+  const place = Math.min(bytes.length - 1, at + key.length + Math.floor(random() * SAME_ROWS));
   bytes[place] = flipBit(bytes[place] as number, Math.floor(random() * 8));
   // A link to the original's until here.
   rmSync(join(copy, file));
   writeFileSync(join(copy, file), bytes, { mode: 0o644 });
-  return { file, damage: UNVOUCHED, place: `byte ${place} of ${bytes.length}` };
+  return { file, damage: `flip among ${aim}`, place: `byte ${place} of ${bytes.length}` };
 }
 
 function placesOf(text: Buffer, bytes: Buffer): number[] {

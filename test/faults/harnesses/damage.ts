@@ -51,14 +51,11 @@ const INDEX_NOT_VERIFIED: readonly Bug[] = [
 const NOT_COUNTED: readonly Bug[] = [{ file: 'server/process.js', text: 'metrics.damaged();', replacement: '' }];
 
 const OUTCOMES = ['refused', 'reported', 'stopped', 'aborted', 'harmless'] as const;
-/**
- * From so many trials on, these must have been seen, or the damage is not where the data is. One in a hundred is reported: of 300 trials none may
- * be, and the tests in `test/e2e/damage.test.ts` have one that always is.
- */
+/** From so many trials on, these must have been seen, or the damage is not where the data is. */
 const EXPECTED: Readonly<Partial<Record<(typeof OUTCOMES)[number], number>>> = {
   refused: 200,
   harmless: 200,
-  reported: 2000,
+  reported: 200,
 };
 
 export const harness: Harness = {
