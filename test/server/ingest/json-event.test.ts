@@ -585,8 +585,9 @@ describe('time is linear', () => {
     const small = make(250000);
     const large = make(1000000);
     best(small);
-    // Four times the bytes: about four times the time, sixteen times if it were quadratic. Below a millisecond noise wins.
-    expect(best(large)).toBeLessThan(10 * Math.max(best(small), 1));
+    // Four times the bytes: about four times the time, sixteen times if it were quadratic, and then it is seconds. Below some milliseconds noise
+    // wins: the collector and the compiler have threads of their own, and a busy machine gives them their turn when it likes.
+    expect(best(large)).toBeLessThan(10 * Math.max(best(small), 5));
     expect(best(large)).toBeLessThan(500);
   });
 });
