@@ -24,17 +24,25 @@ export const GROUPS: readonly Group[] = [
   {
     name: 'signatures',
     mutate: ['proofs/ed25519.ts', 'proofs/tree-head-signature.ts', 'server/own-signatures.ts'],
-    tests: ['proofs/ed25519', 'proofs/tree-head-signature', 'server/own-signatures'],
+    tests: ['proofs/ed25519', 'proofs/tree-head-signature', 'server/own-signatures', 'server/key-rotation'],
   },
   { name: 'start-rules', mutate: ['server/start-rules.ts'], tests: ['server/start-rules'] },
-  { name: 'guard', mutate: ['server/guard.ts'], tests: ['server/guard'] },
-  { name: 'sequencer', mutate: ['server/sequencer.ts'], tests: ['server/sequencer', 'server/free-space'] },
+  { name: 'guard', mutate: ['server/guard.ts'], tests: ['server/guard', 'server/data-directory'] },
+  {
+    name: 'sequencer',
+    mutate: ['server/sequencer.ts'],
+    tests: ['server/sequencer', 'server/free-space', 'server/publisher'],
+  },
   {
     name: 'committer',
     mutate: ['server/committer.ts'],
     tests: ['server/committer', 'server/sequencer', 'server/recovery'],
   },
-  { name: 'recovery', mutate: ['server/recovery.ts'], tests: ['server/recovery', 'server/log-life'] },
+  {
+    name: 'recovery',
+    mutate: ['server/recovery.ts'],
+    tests: ['server/recovery', 'server/log-life', 'server/key-rotation', 'server/cosigning/cosigning'],
+  },
   { name: 'heads', mutate: ['server/heads.ts'], tests: ['server/heads'] },
   { name: 'adopt', mutate: ['server/adopt.ts'], tests: ['server/data-directory'] },
 ];
