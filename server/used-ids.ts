@@ -70,9 +70,13 @@ interface Hit {
   readonly key: string;
   readonly row: IdRow;
   readonly isUse: WantedId['isUse'];
+  /** Who asks. Requests of another number of entries than it has contradict it without a look. */
   readonly wanted: readonly WantedId[];
-  /** What is brought under this id by requests of as many entries as it has; the others contradict it without a look. */
-  readonly brought: readonly (readonly Uint8Array[])[];
+}
+
+/** What is brought under an id by requests of as many entries as it has. */
+function broughtUnder({ row, wanted }: Hit): (readonly Uint8Array[])[] {
+  return wanted.map(({ contents }) => contents).filter(({ length }) => length === row.count);
 }
 
 interface Found {
@@ -113,8 +117,7 @@ export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId
       fail(key, `log ${log.name}: the id row ${key} is damaged`);
       continue;
     }
-    const brought = same.map(({ contents }) => contents).filter(({ length }) => length === row.count);
-    listOf(hits, log).push({ log, key, row, isUse, wanted: same, brought });
+    listOf(hits, log).push({ log, key, row, isUse, wanted: same });
   }
   const found = { stored, damaged, fail };
   for (const [log, ofLog] of hits) {
@@ -133,7 +136,9 @@ async function readRawUses(
   hits: readonly Hit[],
   { stored, damaged }: Found,
 ): Promise<void> {
-  for (const { log, key, row, brought } of hits) {
+  for (const hit of hits) {
+    const { log, key, row } = hit;
+    const brought = broughtUnder(hit);
     try {
       const hashes = brought.length === 0 ? [] : await readLeafHashes(log, row.leafIndex, row.leafIndex + row.count);
       const contents: Uint8Array[] = [];
@@ -156,13 +161,23 @@ async function readEventUses(
   hits: readonly Hit[],
   { stored, damaged, fail }: Found,
 ): Promise<void> {
-  const uses = hits.map((hit) => ({ ...hit, entries: [] as StoredEntry[], seen: false, settled: false }));
+  const uses = hits.map((hit) => ({ ...hit, entries: [] as StoredEntry[], settled: false }));
+  /** By request: how many of its ids other events have. */
   const conflicts = new Map<object, number>();
   const isDecided = ({ wanted }: Hit): boolean =>
     wanted.every(({ asker }) => (conflicts.get(asker) ?? 0) >= ENOUGH_CONFLICTS);
+  /** Whether any of the requests brings this event as number `n`; the others are contradicted. */
+  const isBrought = ({ row, wanted }: Hit, n: number, { event }: StoredEntry): boolean => {
+    let any = false;
+    for (const { asker, contents } of wanted) {
+      if (contents.length === row.count && equalBytes(contents[n] as Uint8Array, event)) any = true;
+      else conflicts.set(asker, (conflicts.get(asker) ?? 0) + 1);
+    }
+    return any;
+  };
   // Where nobody brings as many entries the first is enough: it says whether the row is to be believed.
   const reads = uses.flatMap((use) =>
-    Array.from({ length: use.brought.length === 0 ? 1 : use.row.count }, (_, n) => ({ use, n })),
+    Array.from({ length: broughtUnder(use).length === 0 ? 1 : use.row.count }, (_, n) => ({ use, n })),
   );
   // In steps, so that others get their turn while a large batch is repeated.
   for (let at = 0; at < reads.length; at += STEP) {
@@ -175,26 +190,21 @@ async function readEventUses(
     for (const [i, { use, n }] of step.entries()) {
       if (use.settled) continue;
       const entry = entries[i] as StoredEntry | ServerError;
-      const { key, row, brought, wanted } = use;
+      const { key } = use;
       use.settled = true;
-      use.seen = true;
       if (entry instanceof ServerError) damaged.set(key, entry);
       else if (!use.isUse(entry, n))
         fail(key, `log ${log.name}: the id row ${key} points to entry ${entry.leafIndex}, which has another id`);
-      else if (brought.some((events) => equalBytes(events[n] as Uint8Array, entry.event))) {
+      else if (isBrought(use, n, entry)) {
         use.entries.push(entry);
         use.settled = false;
-      }
-      if (entry instanceof ServerError) continue;
-      for (const { asker, contents } of wanted) {
-        if (contents.length !== row.count || !equalBytes(contents[n] as Uint8Array, entry.event))
-          conflicts.set(asker, (conflicts.get(asker) ?? 0) + 1);
       }
     }
   }
   // Nothing is said of an id that nobody had to look at: its row may be anything.
-  for (const { key, row, entries, seen } of uses)
-    if (seen && !damaged.has(key)) stored.set(key, { ...row, entries, contents: entries.map(({ event }) => event) });
+  for (const { key, row, entries, settled } of uses)
+    if ((settled || entries.length > 0) && !damaged.has(key))
+      stored.set(key, { ...row, entries, contents: entries.map(({ event }) => event) });
 }
 
 function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {
