@@ -1,7 +1,7 @@
 /** Events: appended one or many at a time, read one with its proof or many without. */
 import { formatMicros } from '../../proofs/time.ts';
-import { encodeAppendReply, encodeEntry } from '../../proto/messages.ts';
-import { type LeafHash, leafHash } from '../../tree/hash.ts';
+import { type AppendedEntryMessage, encodeAppendReply, encodeEntry } from '../../proto/messages.ts';
+import { leafHash } from '../../tree/hash.ts';
 import { type Appended, ConflictError, type ExactlyOnce } from '../append.ts';
 import type { StoredEntry } from '../entry.ts';
 import { ServerError } from '../errors.ts';
@@ -38,24 +38,16 @@ export async function append(call: LogCall): Promise<Reply> {
   // The body ends with that call: until a head is signed there is time for more bodies than memory has room for.
   const stored = await store(call, once);
   if ('refusal' in stored) return stored.refusal;
-  const reply = await acknowledge(call, ack, stored.receipts);
-  return once?.kind === 'key' && stored.replays > 0 ? withHeaders(reply, REPLAYED) : reply;
+  const { receipts } = stored;
+  const reply = await acknowledge(call, ack, receipts);
+  return once?.kind === 'key' && receipts.some(({ replayed }) => replayed) ? withHeaders(reply, REPLAYED) : reply;
 }
 
-/** What an answer says of an entry that is durable. */
-interface Receipt {
-  readonly leafIndex: number;
-  readonly receivedAt: number;
-  readonly leafHash: LeafHash;
-  readonly salt: Uint8Array;
-  readonly header: Uint8Array;
-  readonly replayed: boolean;
-}
-
-type Stored = { readonly receipts: readonly Receipt[]; readonly replays: number } | { readonly refusal: Reply };
-
-/** Reads the events of a request and appends them. */
-async function store(call: LogCall, once: ExactlyOnce | undefined): Promise<Stored> {
+/** Reads the events of a request and appends them. Resolves with what an answer says of each. */
+async function store(
+  call: LogCall,
+  once: ExactlyOnce | undefined,
+): Promise<{ readonly receipts: readonly AppendedEntryMessage[] } | Refusal> {
   const { log, req, limits, server, key } = call;
   const type = mediaType(req);
   if (type !== 'application/json' && type !== 'application/x-ndjson' && type !== PROTOBUF) {
@@ -78,11 +70,10 @@ async function store(call: LogCall, once: ExactlyOnce | undefined): Promise<Stor
     const batch = readProtobufBatch(body, limits, take);
     place = (position) => ({ position });
     if (batch.kind === 'bad')
-      return { refusal: refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { position: bad.position } }))) };
+      return refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { position: bad.position } })));
   } else {
     const batch = readBatch(body, limits, take);
-    if (batch.kind === 'bad')
-      return { refusal: refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { line: bad.line } }))) };
+    if (batch.kind === 'bad') return refuseEvents(batch.bad.map((bad) => ({ ...bad, place: { line: bad.line } })));
     const { lines } = batch;
     place = (position) => ({ line: lines[position] as number });
   }
@@ -98,16 +89,14 @@ async function store(call: LogCall, once: ExactlyOnce | undefined): Promise<Stor
   } catch (error) {
     if (place === undefined || !(error instanceof ConflictError)) throw error;
     const at = place;
-    return {
-      refusal: refuseEvents(error.conflicts.map(({ position, ...rest }) => ({ ...rest, place: at(position) }))),
-    };
+    return refuseEvents(error.conflicts.map(({ position, ...rest }) => ({ ...rest, place: at(position) })));
   }
-  const replays = appended.filter(({ replayed }) => replayed).length;
-  call.metrics.replayed(replays);
-  return { receipts: appended.map(receiptOf), replays };
+  call.metrics.replayed(appended.filter(({ replayed }) => replayed).length);
+  return { receipts: appended.map(receiptOf) };
 }
 
-function receiptOf({ leafIndex, receivedAt, leaf, leafHash: known, salt, header, replayed }: Appended): Receipt {
+function receiptOf(appended: Appended): AppendedEntryMessage {
+  const { leafIndex, receivedAt, leaf, leafHash: known, salt, header, replayed } = appended;
   return { leafIndex, receivedAt, leafHash: known ?? leafHash(leaf), salt, header, replayed };
 }
 
@@ -126,7 +115,7 @@ function exactlyOnce({ req, log }: LogCall, asked: string | undefined): ExactlyO
 }
 
 /** The answer to an append that is durable: at the level that was asked for, if that is reached in time. */
-async function acknowledge(call: LogCall, ack: Ack, appended: readonly Receipt[]): Promise<Reply> {
+async function acknowledge(call: LogCall, ack: Ack, appended: readonly AppendedEntryMessage[]): Promise<Reply> {
   const { log, server, limits, req } = call;
   if (ack !== 'durable') {
     const needed = appended.reduce((size, { leafIndex }) => Math.max(size, leafIndex + 1), 0);
@@ -146,7 +135,7 @@ async function acknowledge(call: LogCall, ack: Ack, appended: readonly Receipt[]
   );
 }
 
-async function signedReply({ log, server, req }: LogCall, appended: readonly Receipt[]): Promise<Reply> {
+async function signedReply({ log, server, req }: LogCall, appended: readonly AppendedEntryMessage[]): Promise<Reply> {
   const { treeSize, checkpoint, witnessed } = log.published;
   const ack = witnessed === true ? 'witnessed' : 'signed';
   const leafIndexes = appended.map(({ leafIndex }) => leafIndex);
@@ -168,10 +157,13 @@ async function signedReply({ log, server, req }: LogCall, appended: readonly Rec
  * Appended entries as JSON texts, with their proofs where there are any. Written by hand: through objects and JSON.stringify the reply took
  * a quarter of all that a batch cost. Time and header are those of the entry before, nearly always.
  */
-function appendedTexts(appended: readonly Receipt[], proofs?: readonly (readonly Uint8Array[])[]): string[] {
+function appendedTexts(
+  appended: readonly AppendedEntryMessage[],
+  proofs?: readonly (readonly Uint8Array[])[],
+): string[] {
   const hashes = base64Each(appended.map((entry) => entry.leafHash));
   const salts = base64Each(appended.map(({ salt }) => salt));
-  let last: Receipt | undefined;
+  let last: AppendedEntryMessage | undefined;
   let time = '';
   let text = '';
   return appended.map((entry, i) => {
@@ -192,6 +184,11 @@ function parseAck(text: string | undefined): Ack {
 /** Where in a batch an event is: its line of NDJSON, from 1, or its position in a protobuf request, from 0. */
 type Place = { readonly line: number } | { readonly position: number };
 
+/** Why nothing of a batch was stored. */
+interface Refusal {
+  readonly refusal: Reply;
+}
+
 /** An event of a batch that keeps the whole of it out. */
 interface RefusedEvent {
   readonly place: Place;
@@ -201,10 +198,10 @@ interface RefusedEvent {
 }
 
 /** One bad event refuses the whole batch; the reply lists every bad one, and its code is that of the first. */
-function refuseEvents(bad: readonly RefusedEvent[]): Reply {
+function refuseEvents(bad: readonly RefusedEvent[]): Refusal {
   const { place, code, message, leafIndex } = bad[0] as RefusedEvent;
   const where = 'line' in place ? `line ${place.line}` : `position ${place.position}`;
-  return problem(code, `${where}: ${message}; nothing of the batch was stored`, {
+  const refusal = problem(code, `${where}: ${message}; nothing of the batch was stored`, {
     ...place,
     ...(leafIndex === undefined ? {} : { leaf_index: leafIndex }),
     errors: bad.map(({ place, code, message, leafIndex }) => ({
@@ -214,6 +211,7 @@ function refuseEvents(bad: readonly RefusedEvent[]): Reply {
       leaf_index: leafIndex,
     })),
   });
+  return { refusal };
 }
 
 /** GET events/7: one entry with its inclusion proof under the newest head. */

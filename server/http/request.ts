@@ -51,11 +51,10 @@ export function receiveOpenBody(
   }
   let chunks: Buffer[] = [];
   let size = 0;
-  let taken = 0;
   /** From here on the sequencer's pool counts what was read, or nobody needs it any more. */
   const finish = (): void => {
-    bodies.giveBack(taken);
-    taken = 0;
+    bodies.giveBack(size + chunks.length * PIECE_COST);
+    size = 0;
     chunks = [];
   };
   /** The rest of a refused body is thrown away, and its end means nothing: an empty one would be an entry of a raw log. */
@@ -66,13 +65,11 @@ export function receiveOpenBody(
   };
   req.receive({
     data: (chunk) => {
-      const cost = chunk.length + PIECE_COST;
       if (size + chunk.length > limit) stop(tooLarge());
-      else if (!bodies.take(cost))
+      else if (!bodies.take(chunk.length + PIECE_COST))
         stop(new ServerError('pushback', 'too many bodies are under way, or pieces of them; send it again'));
       else {
         size += chunk.length;
-        taken += cost;
         chunks.push(chunk);
       }
     },

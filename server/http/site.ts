@@ -120,13 +120,20 @@ function answer<R extends SiteRoute>(site: Site<R>, req: Incoming, res: ServerRe
   }
 }
 
+const TOO_MANY = 'too many large replies wait for clients that are slow to take them';
+const NOT_NOW = problem('pushback', `${TOO_MANY}; ask again`);
+/** Of what changes something: it has been done by now, and `pushback` would say that nothing was stored. */
+const DONE_UNSEEN = problem(
+  'outcome_unknown',
+  `${TOO_MANY}, this one among them, but what was asked for has been done; send it again only with the same ids or Idempotency-Key`,
+);
+
 /** The reply, counted until the client has taken it or is gone; or another one, which is small, where too much waits already. */
 function counted(replies: ReplyBudget, { socket, method }: Incoming, res: ServerResponse, reply: Reply): Reply {
-  const changedNothing = method === 'GET' || method === 'HEAD' || reply.status >= 400;
   // Who is gone already takes nothing, and nobody would say so again.
   if (socket.destroyed || res.destroyed) return reply;
   const bytes = reply.body.length;
-  if (!replies.take(bytes)) return changedNothing ? NOT_NOW : DONE_UNSEEN;
+  if (!replies.take(bytes)) return method === 'GET' || method === 'HEAD' || reply.status >= 400 ? NOT_NOW : DONE_UNSEEN;
   const forget = (): void => {
     res.off('close', forget);
     socket.off('close', forget);
@@ -137,14 +144,6 @@ function counted(replies: ReplyBudget, { socket, method }: Incoming, res: Server
   socket.on('close', forget);
   return reply;
 }
-
-const TOO_MANY = 'too many large replies wait for clients that are slow to take them';
-const NOT_NOW = problem('pushback', `${TOO_MANY}; ask again`);
-/** Of what changes something: it has been done by now, and `pushback` would say that nothing was stored. */
-const DONE_UNSEEN = problem(
-  'outcome_unknown',
-  `${TOO_MANY}, this one among them, but what was asked for has been done; send it again only with the same ids or Idempotency-Key`,
-);
 
 /** Headers that do not depend on the handler. */
 function baseHeaders<R extends SiteRoute>(site: Site<R>, req: Incoming, match: Match<R>): BaseHeaders {
