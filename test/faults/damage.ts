@@ -55,7 +55,7 @@ interface Patient {
 /** What the trials of eight seeds in a row are aimed at, but for those that damage anything. */
 const AIMED: Readonly<Record<number, Aim>> = { 1: 'leaves', 3: 'ids', 5: 'events', 6: 'tiles', 7: 'ids' };
 const SEEDS = 8;
-/** Who asks for everything that damaged rows of events and leaves are part of sees it, too. */
+/** Who asks for everything that damaged rows of events, leaves and tiles are part of sees it, too. */
 const READS_ROWS = /\/(?:events|tile)/;
 /** Wrong answers that are enough to be shown. */
 const SHOWN = 3;
@@ -95,7 +95,7 @@ async function trial(originals: readonly Original[], seed: number, build: string
       aim === undefined ? damagedCopy(original, copy, random) : damagedRows(original, copy, aim, random);
     const patient = {
       ...{ original, copy, file: inflicted.file, build },
-      questions: aim === 'events' || aim === 'leaves' ? readsOf(original) : sample(original, random),
+      questions: aim === undefined || aim === 'ids' ? sample(original, random) : readsOf(original),
     };
     return { seed, original: original.name, ...inflicted, ...(await judge(patient)) };
   } finally {
@@ -103,7 +103,7 @@ async function trial(originals: readonly Original[], seed: number, build: string
   }
 }
 
-/** The questions whose answers are made of events and leaves. */
+/** The questions whose answers are made of events, leaves and tiles. */
 function readsOf({ questions }: Original): number[] {
   return [...questions.keys()].filter((i) => READS_ROWS.test((questions[i] as Question).path));
 }
