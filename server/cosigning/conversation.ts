@@ -42,7 +42,7 @@ export type CosignAnswer =
   | { readonly kind: 'unknown_origin' }
   | Silent;
 
-/** POST add-checkpoint (only the line that was asked for counts; all others are dropped). */
+/** POST add-checkpoint: only the line that was asked for counts, all others are dropped. */
 export async function askToCosign(
   witness: AskedWitness,
   request: AddCheckpoint,

@@ -1,8 +1,8 @@
 /**
  * Key layout: the one place that spells a key. Fixed for ever; docs/format.md has the table.
  *
- * Numbers are 16 decimal digits with leading zeros, wide enough for 2^53 - 1, so that bytewise order is numeric order
- * A log's keys begin with `log/<name>/`, and with `stream/<name>/` for what is most of it and only ever grows: entry bundles and
+ * Numbers are 16 decimal digits with leading zeros, wide enough for 2^53 - 1, so that bytewise order is numeric order. A
+ * log's keys begin with `log/<name>/`, and with `stream/<name>/` for what is most of it and only ever grows: entry bundles and
  * events. Nothing sorts behind these. So a table that LevelDB makes of new ones overlaps no older one, and is moved down as it is; while heads
  * and tiles stood behind the events, each table was merged with the one that reached over them, and all events were written once more
  * (measured: 3.4 bytes for a byte of event instead of 5.2).
