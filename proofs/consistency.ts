@@ -29,11 +29,10 @@ export interface ConsistencyQuery {
 function checkQuery({ first, second }: ConsistencyQuery): void {
   checkNumber('first tree size', first);
   checkNumber('second tree size', second);
-  if (first > second)
-    throw new ProofError('size_order', `the first tree size ${first} is above the second, ${second} (CP-5)`);
+  if (first > second) throw new ProofError('size_order', `the first tree size ${first} is above the second, ${second}`);
 }
 
-/** The ranges whose hashes are the proof, in its order (CP-1). None from the empty tree, and none between equal sizes. */
+/** The ranges whose hashes are the proof, in its order (RFC 6962 §2.1.2). None from the empty tree, and none between equal sizes. */
 function consistencyRanges(query: ConsistencyQuery): LeafRange[] {
   checkQuery(query);
   const { first, second } = query;
@@ -77,7 +76,7 @@ export function proveConsistency(query: ConsistencyQuery, readNode: ReadNode): T
   return hashesOf(planConsistency(query), readNode);
 }
 
-/** What the number of hashes and the way to combine them follow from (CP-2), for 0 < first < second. */
+/** What the number of hashes and the way to combine them follow from, for 0 < first < second. */
 function shapeOf({ first, second }: ConsistencyQuery) {
   let shift = 0;
   for (let rest = first; rest % 2 === 0; rest /= 2) shift++;
@@ -91,8 +90,8 @@ function shapeOf({ first, second }: ConsistencyQuery) {
 
 /**
  * Checks a consistency proof, its length first, as `verifyInclusion` does. From size 0 the proof must be empty and the
- * first root that of the empty tree (CP-4), which says nothing about the second root; between equal sizes it must be
- * empty and the roots equal (CP-3). Throws ProofError: `unsafe_number`, `size_order`, `bad_proof_length`,
+ * first root that of the empty tree, which says nothing about the second root; between equal sizes it must be
+ * empty and the roots equal. Throws ProofError: `unsafe_number`, `size_order`, `bad_proof_length`,
  * `bad_hash_length`, `root_mismatch`.
  */
 export function verifyConsistency(claim: {

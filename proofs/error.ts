@@ -19,11 +19,11 @@ export class LogError<Code extends string> extends Error {
 export type ProofErrorCode =
   /** A leaf index or tree size is not an integer from 0 to 2^53 - 1. */
   | 'unsafe_number'
-  /** The leaf index is not below the tree size (IP-3). */
+  /** The leaf index is not below the tree size. */
   | 'index_out_of_range'
-  /** The first tree size is above the second (CP-5). */
+  /** The first tree size is above the second. */
   | 'size_order'
-  /** The proof has not the one number of hashes that its sizes demand (IP-2, CP-2). */
+  /** The proof has not the one number of hashes that its sizes demand. */
   | 'bad_proof_length'
   /** A hash does not have 32 bytes. */
   | 'bad_hash_length'

@@ -33,7 +33,7 @@ function checkQuery({ leafIndex, treeSize }: InclusionQuery): void {
     throw new ProofError('index_out_of_range', `leaf index ${leafIndex} is not below the tree size ${treeSize}`);
 }
 
-/** The ranges whose hashes are the proof, in its order (IP-1): walk down from the root, note each sibling, turn round. */
+/** The ranges whose hashes are the proof, in its order (RFC 6962 §2.1.1): walk down from the root, note each sibling, turn round. */
 function inclusionRanges(query: InclusionQuery): LeafRange[] {
   checkQuery(query);
   const { leafIndex, treeSize } = query;
@@ -75,8 +75,8 @@ export function proveInclusion(query: InclusionQuery, readNode: ReadNode): TreeH
 }
 
 /**
- * Checks an inclusion proof. The sizes alone fix the number of hashes (IP-2), so that is compared before any hashing, and
- * no loop depends on what the sender chose (IP-5). Throws ProofError: `unsafe_number`, `index_out_of_range`,
+ * Checks an inclusion proof. The sizes alone fix the number of hashes, so that is compared before any hashing, and
+ * no loop depends on what the sender chose. Throws ProofError: `unsafe_number`, `index_out_of_range`,
  * `bad_proof_length`, `bad_hash_length`, `root_mismatch`.
  *
  * A proof does not bind the tree size, only the root hash: take both from one signed tree head.

@@ -7,7 +7,7 @@
  *
  *   <signed note>
  *
- * It says nothing about the entry itself: the leaf hash is for the verifier to compute from the bytes it has (TP-4).
+ * It says nothing about the entry itself: the leaf hash is for the verifier to compute from the bytes it has.
  */
 import { fromBase64, parseDecimal, toBase64 } from '../tree/bytes.ts';
 import { asTreeHash, type TreeHash } from '../tree/hash.ts';
@@ -22,7 +22,7 @@ export interface TlogProof {
   readonly proof: readonly TreeHash[];
   /** The signed note, not verified yet. */
   readonly checkpoint: string;
-  /** Bytes of the line `extra`, if there is one: nobody vouches for them (TP-3). */
+  /** Bytes of the line `extra`, if there is one: nobody vouches for them. */
   readonly extra?: Uint8Array;
 }
 

@@ -3,7 +3,7 @@
  *
  * Signed are 50 bytes (§3.5): version 0x00 ‖ signature type 0x01 ‖ u64 timestamp in ms ‖ u64 tree size ‖ root hash.
  * The signature is a TLS `digitally-signed`: u8 hash ‖ u8 signature algorithm ‖ u16 length ‖ signature (RFC 5246 §4.7). The RFC
- * knows no Ed25519; 08 07 is the code point of TLS for it (RFC 8446 §4.2.3), which RFC 9162 registers too (JA-1, JA-2).
+ * knows no Ed25519; 08 07 is the code point of TLS for it (RFC 8446 §4.2.3), which RFC 9162 registers too.
  *
  * The same key signs checkpoints. Neither can pass for the other: the text of a checkpoint never begins with a byte below 0x20.
  */

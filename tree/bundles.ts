@@ -1,10 +1,10 @@
 /**
- * Entry bundles of C2SP tlog-tiles: the leaves of a level-0 tile, each as u16 big-endian length ‖ bytes (EB-1).
- * The two bytes of length are framing; they are not hashed (EB-3).
+ * Entry bundles of C2SP tlog-tiles: the leaves of a level-0 tile, each as u16 big-endian length ‖ bytes.
+ * The two bytes of length are framing; they are not hashed.
  */
 import { readU16, writeU16 } from './bytes.ts';
 
-/** Longest leaf that the framing can carry, in bytes (EB-2). */
+/** Longest leaf that the framing can carry, in bytes. */
 export const MAX_LEAF_SIZE = 65535;
 
 /** The bundle of these leaves. Throws a RangeError on a leaf over 65,535 bytes. */

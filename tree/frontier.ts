@@ -1,5 +1,5 @@
 /**
- * The frontier of a tree: the roots of the perfect subtrees of its size, one for each one bit, the largest first (MT-7).
+ * The frontier of a tree: the roots of the perfect subtrees of its size, one for each one bit, the largest first.
  * It is all that appending needs, and the root hash is a fold of it. Frontiers are values: functions return a new one, but for the one that says otherwise.
  */
 import { concatBytes } from './bytes.ts';
@@ -8,7 +8,7 @@ import { popcount } from './positions.ts';
 
 export type Frontier = readonly TreeHash[];
 
-/** Frontier of the tree of `treeSize` leaves after one more leaf (MT-6). */
+/** Frontier of the tree of `treeSize` leaves after one more leaf. */
 export function appendToFrontier(frontier: Frontier, treeSize: number, leafHash: TreeHash): TreeHash[] {
   const next = frontier.slice();
   pushToFrontier(next, treeSize, leafHash);
@@ -69,7 +69,7 @@ export function extendFrontier(
   while (single.length > 0) frontier.push(single.pop() as TreeHash);
 }
 
-/** Root hash of the tree: the frontier folded from the right (MT-6); of the empty one, SHA-256 of nothing. */
+/** Root hash of the tree: the frontier folded from the right; of the empty one, SHA-256 of nothing. */
 export function frontierRoot(frontier: Frontier): TreeHash {
   let root: TreeHash | undefined;
   for (let i = frontier.length - 1; i >= 0; i--) {

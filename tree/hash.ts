@@ -27,7 +27,7 @@ nodeInput[0] = 1;
 /** The first byte stays 0. Longer leaves, which are rare, get an array of their own. */
 const leafInput = new Uint8Array(1 + 4096);
 
-/** Hash of one leaf (MT-2). The leaf may be empty. */
+/** Hash of one leaf (RFC 6962 §2.1). The leaf may be empty. */
 export function leafHash(leaf: Uint8Array): LeafHash {
   const bytes =
     leaf.length < leafInput.length ? leafInput.subarray(0, 1 + leaf.length) : new Uint8Array(1 + leaf.length);
@@ -35,7 +35,7 @@ export function leafHash(leaf: Uint8Array): LeafHash {
   return sha256(bytes) as LeafHash;
 }
 
-/** Hash of an inner node from its children (MT-3). */
+/** Hash of an inner node from its children (RFC 6962 §2.1). */
 export function nodeHash(left: TreeHash, right: TreeHash): NodeHash {
   nodeInput.set(left, 1);
   nodeInput.set(right, 1 + HASH_SIZE);
@@ -57,7 +57,7 @@ export function nodeHashes(hashes: Uint8Array): Uint8Array {
   return sha256Slices(1, hashes, bounds);
 }
 
-/** Root hash of the empty tree: SHA-256 of nothing (MT-1). */
+/** Root hash of the empty tree: SHA-256 of nothing (RFC 6962 §2.1). */
 export function emptyRoot(): NodeHash {
   return sha256(new Uint8Array(0)) as NodeHash;
 }

@@ -25,7 +25,7 @@ export function floorPowerOfTwo(n: number): number {
   return power;
 }
 
-/** Where RFC 6962 splits a tree of n ≥ 2 leaves: the largest power of two strictly below n (MT-4). */
+/** Where RFC 6962 splits a tree of n ≥ 2 leaves: the largest power of two strictly below n. */
 export function splitPoint(n: number): number {
   return floorPowerOfTwo(n - 1);
 }

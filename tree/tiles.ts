@@ -87,7 +87,7 @@ export function parseTilePath(path: string): TilePath | undefined {
   return tilePath(tile) === path ? { kind: 'tile', tile } : undefined;
 }
 
-/** The tile that a node can be computed from, as wide as the node needs it (AD-1). */
+/** The tile that a node can be computed from, as wide as the node needs it. */
 export function tileOfNode(node: NodeId): TileId {
   const level = Math.floor(node.level / TILE_HEIGHT);
   const span = powerOfTwo(node.level % TILE_HEIGHT);

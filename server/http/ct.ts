@@ -1,6 +1,6 @@
 /**
  * The read verbs of RFC 6962 §4, for tools that speak it, over both kinds of logs. `leaf_input` is the leaf as it is
- * hashed and `extra_data` is empty (JA-5, JA-6). Parameters that nobody knows are ignored here, as the RFC has it; sizes are any up
+ * hashed and `extra_data` is empty. Parameters that nobody knows are ignored here, as the RFC has it; sizes are any up
  * to the newest published one. What is out of range is 400, as other logs answer.
  */
 import { ServerError } from '../errors.ts';
@@ -60,7 +60,7 @@ const MAX_BYTES = 4 * 1_048_576;
 /** Leaves read at a time: one bundle. */
 const STEP = 256;
 
-/** GET ct/v1/get-entries?start=&end=, both inclusive: contiguous from start, at least one, and fewer where that is too much (JA-3, JA-4). */
+/** GET ct/v1/get-entries?start=&end=, both inclusive: contiguous from start, at least one, and fewer where that is too much (RFC 6962 §4.6). */
 export async function getEntries({ log, server, search, replies }: LogCall): Promise<Reply> {
   const query = parameters(search, ['start', 'end']);
   const start = query.required('start');

@@ -78,7 +78,7 @@ describe('generation and verification', () => {
 });
 
 describe('the edges that the RFC leaves open', () => {
-  test('equal sizes: an empty proof and equal roots, nothing else (CP-3)', () => {
+  test('equal sizes: an empty proof and equal roots, nothing else', () => {
     for (const size of [1, 2, 7, 256]) {
       const claim = claimFor(size, size);
       verifyConsistency(claim);
@@ -90,7 +90,7 @@ describe('the edges that the RFC leaves open', () => {
     }
   });
 
-  test('from size 0: an empty proof and the root of the empty tree (CP-4)', () => {
+  test('from size 0: an empty proof and the root of the empty tree', () => {
     for (const second of [0, 1, 8, 300]) {
       const claim = claimFor(0, second);
       verifyConsistency(claim);
@@ -105,7 +105,7 @@ describe('the edges that the RFC leaves open', () => {
     expect(codeOf(() => verifyConsistency({ ...claimFor(0, 0), secondRoot: tree.root(3) }))).toBe('root_mismatch');
   });
 
-  test('a first size above the second is an error, never swapped (CP-5)', () => {
+  test('a first size above the second is an error, never swapped', () => {
     const { firstRoot, secondRoot, proof } = claimFor(6, 8);
     const claim = { first: 8, second: 6, firstRoot: secondRoot, secondRoot: firstRoot, proof };
     expect(codeOf(() => verifyConsistency(claim))).toBe('size_order');
@@ -125,7 +125,7 @@ describe('the edges that the RFC leaves open', () => {
   });
 });
 
-describe('refusals (CP-7)', () => {
+describe('refusals', () => {
   function everyPair(probe: (claim: Claim) => void) {
     for (let second = 2; second <= 40; second++)
       for (let first = 1; first < second; first++) probe(claimFor(first, second));

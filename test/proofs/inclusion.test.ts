@@ -81,7 +81,7 @@ describe('generation and verification', () => {
     });
   });
 
-  test('size 1: the proof is empty and the leaf hash is the root hash (IP-7)', () => {
+  test('size 1: the proof is empty and the leaf hash is the root hash', () => {
     const claim = { leafHash: leafHashAt(0), leafIndex: 0, treeSize: 1, rootHash: tree.root(1), proof: [] };
     verifyInclusion(claim);
     expect(codeOf(() => verifyInclusion({ ...claim, leafHash: leafHashAt(1) }))).toBe('root_mismatch');
@@ -95,7 +95,7 @@ describe('refusals', () => {
     [2, 1],
     [7, 7],
     [8, 7],
-  ])('leaf %d of %d is out of range (IP-3, IP-7)', (leafIndex, treeSize) => {
+  ])('leaf %d of %d is out of range', (leafIndex, treeSize) => {
     const claim = { leafHash: leafHashAt(0), leafIndex, treeSize, rootHash: tree.root(1), proof: [] };
     expect(codeOf(() => verifyInclusion(claim))).toBe('index_out_of_range');
     expect(codeOf(() => proveInclusion({ leafIndex, treeSize }, tree.node))).toBe('index_out_of_range');
@@ -126,7 +126,7 @@ describe('refusals', () => {
     }
   }
 
-  test('one hash too many, wherever it stands, even an empty one (IP-6)', () => {
+  test('one hash too many, wherever it stands, even an empty one', () => {
     everyPair((claim) => {
       for (const extra of [claim.rootHash, claim.leafHash, claim.proof[0] ?? claim.rootHash, new Uint8Array(0)]) {
         const hash = extra as TreeHash;

@@ -14,7 +14,7 @@ test('bits are counted up to 2^53 - 1', () => {
   expect([popcount(0), popcount(2 ** 53 - 1), popcount(2 ** 40)]).toEqual([0, 53, 1]);
 });
 
-test('a tree is split strictly below its size (MT-4, CP-8)', () => {
+test('a tree is split strictly below its size', () => {
   expect([2, 3, 4, 5, 7, 8, 9].map(splitPoint)).toEqual([1, 2, 2, 4, 4, 4, 8]);
   expect([1, 2, 3, 4, 8, 9].map(floorPowerOfTwo)).toEqual([1, 2, 2, 4, 8, 8]);
   fc.assert(

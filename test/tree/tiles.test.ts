@@ -162,7 +162,7 @@ describe('which tiles a tree has', () => {
   });
 });
 
-describe('nodes in tiles (AD-1)', () => {
+describe('nodes in tiles', () => {
   const tree = new ReferenceTree(numberedLeaves(1200));
   const tileBytes = (level: number, index: number, width: number) => {
     const hashes = Array.from({ length: width }, (_, i) =>
