@@ -9,7 +9,7 @@ import { powerOfTwo } from '../tree/positions.ts';
 import { TILE_HEIGHT, TILE_WIDTH } from '../tree/tiles.ts';
 import type { FramedLeaves } from './frames.ts';
 import { grown } from './grown.ts';
-import type { LogState, OpenRun } from './log-state.ts';
+import { emptyBundle, type LogState, type OpenBundle } from './log-state.ts';
 import { bundleKey, openKey, tileKey } from './storage/keys.ts';
 import type { Write } from './storage/store.ts';
 
@@ -86,33 +86,37 @@ function cutTiles(log: string, level: number, index: number, bytes: Uint8Array, 
   return at === 0 ? bytes : bytes.slice(at);
 }
 
-/** Writes the bundles that are full, and the leaves after them as one open row; returns the open rows that there are then. */
+/** Writes the bundles that are full, and the leaves after them as one open row; returns the bundle that is not full then. */
 function cutBundles(
   log: string,
   { treeSize, open: before }: LogState,
   { bytes, count }: FramedLeaves,
   bounds: Uint32Array,
   writes: Write[],
-): readonly OpenRun[] {
+): OpenBundle {
   let open = before;
   let cut = 0;
-  let at = treeSize;
   const end = treeSize + count;
-  for (let full = at - (at % TILE_WIDTH) + TILE_WIDTH; full <= end; full += TILE_WIDTH) {
+  for (let full = open.first + TILE_WIDTH; full <= end; full += TILE_WIDTH) {
     const next = bounds[2 * (full - treeSize) - 1] as number;
     const own = bytes.subarray(cut, next);
-    const value = open.length === 0 ? own : concatBytes(...open.map((run) => run.bytes), own);
+    const value = open.bytes.length === 0 ? own : concatBytes(open.bytes, own);
     writes.push({ key: bundleKey(log, full / TILE_WIDTH - 1), value });
     // Only leaves of earlier commits have rows; those of this one go straight into the bundle.
-    for (const { first } of open) writes.push({ key: openKey(log, first), value: undefined });
-    open = [];
+    for (const start of open.starts) writes.push({ key: openKey(log, open.first + start), value: undefined });
+    open = emptyBundle(full);
     cut = next;
-    at = full;
   }
+  const at = Math.max(treeSize, open.first);
   if (at === end) return open;
-  // It stays in memory until its bundle is full, so nothing else may. One row for all of a commit: a row each was a fifth of a single append.
-  const isWhole = cut === 0 && bytes.length === bytes.buffer.byteLength;
-  const run = { first: at, count: end - at, bytes: isWhole ? bytes : bytes.slice(cut) };
-  writes.push({ key: openKey(log, at), value: run.bytes });
-  return [...open, run];
+  // One row for all of a commit: a row each was a fifth of a single append.
+  const own = bytes.subarray(cut);
+  writes.push({ key: openKey(log, at), value: own });
+  const size = open.bytes.length + own.length;
+  return {
+    first: open.first,
+    // Room for a bundle of leaves like these, and not more.
+    bytes: grown(open.bytes, own, Math.ceil((size * TILE_WIDTH) / (end - open.first))),
+    starts: grown(open.starts, Uint8Array.of(at - open.first), TILE_WIDTH),
+  };
 }

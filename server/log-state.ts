@@ -19,33 +19,41 @@ import {
   tileSpan,
 } from '../tree/tiles.ts';
 import { ServerError } from './errors.ts';
-import type { FramedLeaves } from './frames.ts';
 import { bundleKey, edgeKey, openKey, tileKey } from './storage/keys.ts';
 import { type Edge, parseEdge, parseOpenRow } from './storage/rows.ts';
 import type { RowReader, Store } from './storage/store.ts';
 
+const EMPTY = new Uint8Array(0);
+
 export interface LogState extends Edge {
   /** Partial tile of each tile level, its hashes only; empty where the width is 0. */
   readonly partials: readonly Uint8Array[];
-  /** Leaves of the entry bundle that is not full yet, a row for each commit that appended some. */
-  readonly open: readonly OpenRun[];
+  /** The entry bundle that is not full yet. */
+  readonly open: OpenBundle;
 }
 
-/** The open leaves of one commit: what its open row holds. */
-export interface OpenRun extends FramedLeaves {
-  /** Leaf index of the first. */
+/**
+ * The leaves of the entry bundle that is not full yet; those of each commit are a row in the store. Two arrays and no object for each row: ten
+ * thousand logs have a million of these rows.
+ */
+export interface OpenBundle {
+  /** Leaf index at which the bundle begins. */
   readonly first: number;
+  /** The leaves that are there, in bundle framing. */
+  readonly bytes: Uint8Array;
+  /** For each row, where in the bundle its leaves begin: 0 to 255. */
+  readonly starts: Uint8Array;
 }
 
-/** Open leaves from the index `from` (inclusive) to `to` (exclusive), as views. */
+/** The bundle that begins at a leaf index, without a leaf. */
+export function emptyBundle(first: number): OpenBundle {
+  return { first, bytes: EMPTY, starts: EMPTY };
+}
+
+/** The open leaves from the index `from` (inclusive) to `to` (exclusive), as views. `to` is at most the size of the tree. */
 export function openLeaves({ open }: Pick<LogState, 'open'>, from: number, to: number): Uint8Array[] {
-  const leaves: Uint8Array[] = [];
-  for (const { first, count, bytes } of open) {
-    if (first + count <= from || first >= to) continue;
-    const own = decodePrefix(bytes, Math.min(count, to - first));
-    leaves.push(...(from > first ? own.slice(from - first) : own));
-  }
-  return leaves;
+  const { first, bytes } = open;
+  return to <= first ? [] : decodePrefix(bytes, to - first).slice(Math.max(0, from - first));
 }
 
 /** Reads and checks a log's edge row. Throws ServerError `damaged`. */
@@ -67,8 +75,8 @@ export async function readEdge(store: Store, log: string): Promise<Edge> {
 export async function loadLogState(store: Store, log: string): Promise<LogState> {
   const edge = await readEdge(store, log);
   const { treeSize } = edge;
-  const open = await readOpenRuns(store, log, treeSize);
-  const partials: Uint8Array[] = [concatBytes(...open.map(hashesOf))];
+  const open = await readOpenBundle(store, log, treeSize);
+  const partials: Uint8Array[] = [hashesOf(open.bytes, treeSize - open.first)];
   for (let level = 1; tileSpan(level) <= treeSize; level++) {
     const width = partialWidth(level, treeSize);
     const first = fullTiles(level, treeSize) * TILE_WIDTH;
@@ -105,36 +113,37 @@ function checkRightEdge(log: string, state: LogState): void {
   }
 }
 
-/** Hashes of the leaves from the index `from` on, side by side. */
-function hashesOf({ bytes, count }: OpenRun): Uint8Array {
+/** Hashes of these leaves in bundle framing, side by side. */
+function hashesOf(bytes: Uint8Array, count: number): Uint8Array {
   return leafHashes(bytes, prefixBounds(bytes, count));
 }
 
-/** The leaves of the bundle that is not full at a tree size. Throws ServerError `damaged` where they are not all there. */
-async function readOpenRuns(store: Store, log: string, treeSize: number): Promise<OpenRun[]> {
-  const begin = treeSize - (treeSize % TILE_WIDTH);
-  const range = { gte: openKey(log, begin), lt: openKey(log, treeSize), limit: TILE_WIDTH };
-  const { runs, end } = followRuns(log, await store.list(range), begin, treeSize);
+/** The bundle that is not full at a tree size. Throws ServerError `damaged` where its leaves are not all there. */
+async function readOpenBundle(store: Store, log: string, treeSize: number): Promise<OpenBundle> {
+  const first = treeSize - (treeSize % TILE_WIDTH);
+  const range = { gte: openKey(log, first), lt: openKey(log, treeSize), limit: TILE_WIDTH };
+  const { bytes, starts, end } = joinRows(log, await store.list(range), first, treeSize);
   if (end < treeSize) throw missingLeaf(log, end);
-  return runs;
+  return { first, bytes, starts: Uint8Array.from(starts, (start) => start - first) };
 }
 
-/** The runs of rows that follow each other from a leaf index on, up to a tree size at most, and how far that goes. */
-function followRuns(
+/** What the rows hold that follow each other from a leaf index on, up to a tree size at most: leaves, where each row begins, and how far that goes. */
+function joinRows(
   log: string,
   rows: readonly { readonly key: string; readonly value: Uint8Array | undefined }[],
   begin: number,
   treeSize: number,
-): { readonly runs: OpenRun[]; readonly end: number } {
-  const runs: OpenRun[] = [];
+): { readonly bytes: Uint8Array; readonly starts: readonly number[]; readonly end: number } {
+  const values: Uint8Array[] = [];
+  const starts: number[] = [];
   let end = begin;
   for (const { key, value } of rows) {
     if (value === undefined || key !== openKey(log, end)) break;
-    const count = countLeaves(key, value, treeSize - end);
-    runs.push({ first: end, count, bytes: value });
-    end += count;
+    starts.push(end);
+    values.push(value);
+    end += countLeaves(key, value, treeSize - end);
   }
-  return { runs, end };
+  return { bytes: concatBytes(...values), starts, end };
 }
 
 function missingLeaf(log: string, leafIndex: number): ServerError {
@@ -162,13 +171,16 @@ async function readLastHashes(
   { treeSize, open }: Growth,
   rows: RowReader,
 ): Promise<Uint8Array> {
-  const keys = open.filter(({ first }) => first >= from && first < treeSize).map(({ first }) => openKey(log, first));
+  const keys: string[] = [];
+  for (const start of open.starts) {
+    const leafIndex = open.first + start;
+    if (leafIndex >= from && leafIndex < treeSize) keys.push(openKey(log, leafIndex));
+  }
   const values = await rows.getMany(keys);
   const found = keys.map((key, i) => ({ key, value: values[i] }));
-  const { runs, end } = followRuns(log, found, from, treeSize);
-  // All runs as one: most of them are a leaf or two, and four are hashed at a time.
-  if (end === treeSize)
-    return hashesOf({ first: from, count: treeSize - from, bytes: concatBytes(...runs.map((run) => run.bytes)) });
+  const { bytes: leaves, end } = joinRows(log, found, from, treeSize);
+  // All rows as one: most of them hold a leaf or two, and four are hashed at a time.
+  if (end === treeSize) return hashesOf(leaves, treeSize - from);
   const index = Math.floor(from / TILE_WIDTH);
   const bytes = await store.get(bundleKey(log, index));
   if (bytes === undefined) throw missingLeaf(log, end);
@@ -240,7 +252,6 @@ export async function verifyGrowth(
   return frontier;
 }
 
-const EMPTY = new Uint8Array(0);
 const TILE_BYTES = TILE_WIDTH * HASH_SIZE;
 
 /** A tile that leaves have filled, and what its hashes must hash to, or be where all of them were made. */

@@ -3,7 +3,7 @@ import type { VerifierKey } from '../proofs/key.ts';
 import { emptyRoot, type TreeHash } from '../tree/hash.ts';
 import { ServerError } from './errors.ts';
 import { type KeyRotation, type LogKeys, logKeys } from './log-keys.ts';
-import type { LogState } from './log-state.ts';
+import { emptyBundle, type LogState } from './log-state.ts';
 import type { ServerSigner } from './openssl-signer.ts';
 import { encodeChecked, parseChecked } from './storage/checked-json.ts';
 
@@ -248,6 +248,6 @@ export function emptyState(headTime: number): LogState {
     head: { treeSize: 0, time: headTime },
     frontier: [],
     partials: [],
-    open: [],
+    open: emptyBundle(0),
   };
 }

@@ -20,7 +20,7 @@ import type { Guard, Promised } from './guard.ts';
 import { readHead } from './heads.ts';
 import { Log, type LogDefinition, type LogSecrets, type Published, parseDefinition } from './log.ts';
 import { type LogKeys, logKeys, OtherKeyError } from './log-keys.ts';
-import { loadLogState, readEdge, verifyGrowth } from './log-state.ts';
+import { emptyBundle, loadLogState, readEdge, verifyGrowth } from './log-state.ts';
 import { checkTreeHeadSignature } from './own-signatures.ts';
 import type { KeyRing } from './secrets.ts';
 import { judgeStart } from './start-rules.ts';
@@ -280,7 +280,7 @@ async function openTombstone(store: Store, definition: LogDefinition, secrets: L
     throw new ServerError('damaged', `log ${name}: what is left of this deleted log is not what was signed last`);
   }
   // The leaf that vouched for its time is gone.
-  return new Log(definition, secrets, { ...edge, lastReceivedAt: 0, partials: [], open: [] }, published);
+  return new Log(definition, secrets, { ...edge, lastReceivedAt: 0, partials: [], open: emptyBundle(0) }, published);
 }
 
 /** The edge's last receivedAt starts the clock; a wrong one would spoil every later entry. */

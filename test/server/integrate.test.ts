@@ -206,7 +206,7 @@ describe('purity', () => {
       rootHash: hex(state.rootHash),
       frontier: state.frontier.map(hex),
       partials: state.partials.map(hex),
-      open: state.open.map(({ bytes, ...rest }) => ({ ...rest, bytes: hex(bytes) })),
+      open: { ...state.open, bytes: hex(state.open.bytes), starts: hex(state.open.starts) },
     });
 
   test('the state before is what it was, and can be gone on from twice', () => {
