@@ -12,6 +12,7 @@ import type { Guard } from './guard.ts';
 import { integrate } from './integrate.ts';
 import { encodeDefinition, type Log, type LogDefinition, type Published } from './log.ts';
 import type { LogState } from './log-state.ts';
+import { Slab } from './slab.ts';
 import {
   type CommitRecord,
   commitRecordHash,
@@ -45,6 +46,8 @@ interface Touched {
 export class Transaction {
   readonly writes: Write[] = [];
   readonly touched = new Map<string, Touched>();
+  /** Memory for what is gone after the commit. */
+  readonly slab = new Slab();
   readonly #definitions = new Map<Log, LogDefinition>();
   readonly #done: (() => void)[] = [];
 
@@ -133,7 +136,7 @@ export class Transaction {
     let touched = this.touched.get(log.name);
     if (touched === undefined) {
       const { lastReceivedAt, head } = log.state;
-      touched = { log, leaves: new Frames(), lastReceivedAt, head, created };
+      touched = { log, leaves: new Frames(this.slab), lastReceivedAt, head, created };
       this.touched.set(log.name, touched);
     }
     return touched;
@@ -170,9 +173,10 @@ export class Committer {
     let logCount = end.logCount;
 
     for (const { log, leaves, lastReceivedAt, head, created } of transaction.touched.values()) {
-      const integrated = integrate(log.name, log.state, leaves, lastReceivedAt);
-      const state = { ...integrated.state, head };
-      writes.push(...integrated.writes, { key: edgeKey(log.name), value: encodeEdge(state) });
+      const before = head === log.state.head ? log.state : { ...log.state, head };
+      const integrated = integrate(log.name, before, leaves, lastReceivedAt);
+      const { state } = integrated;
+      writes.push(...integrated.writes, { key: edgeKey(log.name), value: encodeEdge(state, transaction.slab) });
       states.push([log, state, leaves.bytes.length]);
       leafHashes.set(log, integrated.leafHashes);
       if (!created && leaves.count === 0) continue;

@@ -4,6 +4,7 @@
  */
 import { MAX_LEAF_SIZE } from '../tree/bundles.ts';
 import { concatBytes, writeU16 } from '../tree/bytes.ts';
+import { Slab } from './slab.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -26,12 +27,18 @@ export interface HashedLeaves {
  * copied at all; an array that grows by doubling would copy them twice, and be half empty.
  */
 export class Frames implements FramedLeaves {
+  readonly #slab: Slab;
   /** What was appended before that which is in the room. */
   #parts: Uint8Array[] = [];
-  #room = EMPTY;
+  #room: Uint8Array = EMPTY;
   #length = 0;
   #count = 0;
   readonly #hashed: HashedLeaves[] = [];
+
+  /** `slab`: where room for single leaves comes from. */
+  constructor(slab = new Slab()) {
+    this.#slab = slab;
+  }
 
   get count(): number {
     return this.#count;
@@ -57,7 +64,7 @@ export class Frames implements FramedLeaves {
       throw new RangeError(`a leaf has at most ${MAX_LEAF_SIZE} bytes, not ${leaf.length}`);
     const needed = this.#length + 2 + leaf.length;
     if (needed > this.#room.length) {
-      const room = new Uint8Array(Math.max(needed, 2 * this.#room.length));
+      const room = this.#slab.take(Math.max(needed, 2 * this.#room.length));
       room.set(this.#room.subarray(0, this.#length));
       this.#room = room;
     }

@@ -7,6 +7,7 @@ import { decodeFrames } from '../../tree/bundles.ts';
 import { concatBytes, fromBase64, readU16, readU64, toBase64, u64, writeU16, writeU64 } from '../../tree/bytes.ts';
 import { type Frontier, frontierLength } from '../../tree/frontier.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
+import type { Slab } from '../slab.ts';
 import { encodeChecked, parseChecked } from './checked-json.ts';
 
 /** The newest signed head, as the edge remembers it: `time` in milliseconds. */
@@ -29,9 +30,10 @@ const EDGE_FORMAT = 1;
 const EDGE_FIXED = 1 + 8 + 8 + HASH_SIZE + 8 + 8;
 
 /** u8 format = 1 ‖ u64 tree size ‖ u64 last receivedAt ‖ root hash ‖ u64 head size ‖ u64 head time ‖ frontier, largest first. */
-export function encodeEdge(edge: Edge): Uint8Array {
+export function encodeEdge(edge: Edge, slab?: Slab): Uint8Array {
   const { treeSize, lastReceivedAt, rootHash, head, frontier } = edge;
-  const bytes = new Uint8Array(EDGE_FIXED + frontier.length * HASH_SIZE);
+  const size = EDGE_FIXED + frontier.length * HASH_SIZE;
+  const bytes = slab === undefined ? new Uint8Array(size) : slab.take(size);
   bytes[0] = EDGE_FORMAT;
   writeU64(bytes, 1, treeSize);
   writeU64(bytes, 9, lastReceivedAt);
