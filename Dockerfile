@@ -23,7 +23,7 @@ FROM node:24-slim
 # The environment, so that it can be replaced by -e; a flag or a line of CMD could not.
 # Room for young objects, and none for arenas: docs/operations.md, Memory.
 ENV NODE_ENV=production \
-    NODE_OPTIONS=--max-semi-space-size=32 \
+    NODE_OPTIONS="--max-semi-space-size=32 --v8-pool-size=1" \
     MALLOC_ARENA_MAX=2 \
     INDELIBLE_DATA_DIR=/data \
     INDELIBLE_LISTEN=0.0.0.0:8080

@@ -10,7 +10,7 @@ export const BUILD = join(ROOT, 'dist');
 /** Flags for Node that `npm start` has. */
 export const START_FLAGS = (
   JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { readonly scripts: { readonly start: string } }
-).scripts.start.match(/--[a-z-]+=\d+/g) as readonly string[];
+).scripts.start.match(/--[a-z0-9-]+=\d+/g) as readonly string[];
 
 export const ADMIN_KEY = `ind_${'0123456789abcdef'}_${'ab'.repeat(32)}`;
 
