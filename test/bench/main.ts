@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { wrkVersion } from './measure/wrk.ts';
 import { type Options, readOptions } from './options.ts';
 import { Progress } from './progress.ts';
-import { type Comparison, compare, hasFallen, readBaseline, updated, writeBaseline } from './report/baseline.ts';
+import { type Comparison, compare, hasFallen, readBaselines, updated, writeBaselines } from './report/baseline.ts';
 import { describeCommit, describeMachine, describePrograms } from './report/machine.ts';
 import { markdownText } from './report/markdown.ts';
 import { failures, missed, type Report, type ScenarioReport } from './report/report.ts';
@@ -61,9 +61,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 const report = await measure(options, wrk);
-const baseline = readBaseline(BASELINE);
-const comparisons = compare(report, baseline);
+const baselines = readBaselines(BASELINE);
+const comparisons = compare(report, baselines);
 write(report, comparisons, options);
-if (options.updateBaseline) writeBaseline(BASELINE, updated(baseline, report));
+if (options.updateBaseline) writeBaselines(BASELINE, updated(baselines, report));
 const judged = options.mode === 'full' ? missed(report) : comparisons.filter(hasFallen);
 process.exitCode = judged.length + failures(report).length > 0 ? 1 : 0;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { type Baseline, compare, hasFallen, readBaseline, updated, writeBaseline } from './report/baseline.ts';
+import { type Baselines, compare, hasFallen, readBaselines, updated, writeBaselines } from './report/baseline.ts';
 import { figureRows } from './report/figures.ts';
 import { number, spread, target } from './report/format.ts';
 import { markdownText } from './report/markdown.ts';
@@ -18,7 +18,7 @@ function reportOf(findings: Readonly<Record<string, Finding>>): Report {
     mode: 'full',
     date: '2030-01-02T03:04:05.678Z',
     commit: 'abcdef012345',
-    machine: { cpu: 'A <fast> CPU', cores: 2, memory: '8 GiB', disk: 'ext4 (sda)', kernel: '6.1', loadAverage: 0.25 },
+    machine: { cpu: CPU, cores: 2, memory: '8 GiB', disk: 'ext4 (sda)', kernel: '6.1', loadAverage: 0.25 },
     versions: { Node: 'v20.20.0', wrk: '4.1.0' },
     scenarios: Object.entries(findings).map(([id, finding]) => ({ id, title: `title of ${id}`, finding, took: 7 })),
   };
@@ -26,7 +26,8 @@ function reportOf(findings: Readonly<Record<string, Finding>>): Report {
 
 const kept = (text: string, ...values: number[]): Ratio => ({ text, values, kept: true });
 const only = (...ratios: Ratio[]): Finding => ({ series: [], ratios });
-const made = { date: '', commit: '', cpu: '', node: '' };
+const made = { date: '', commit: '', node: '' };
+const CPU = 'A <fast> CPU';
 
 describe('statistics', () => {
   test('medians of odd and even numbers of rounds, and the spread', () => {
@@ -52,22 +53,35 @@ describe('statistics', () => {
 });
 
 describe('baseline', () => {
-  const baseline: Baseline = { made, ratios: { 'a: cost': 2, 'a: gain': 3, 'c: other': 7 } };
+  const baselines: Baselines = { [CPU]: { made, ratios: { 'a: cost': 2, 'a: gain': 3, 'c: other': 7 } } };
+  const ratiosOf = (all: Baselines): unknown => all[CPU]?.ratios;
   const run = (cost: number, gain: number): Report =>
     reportOf({ a: only(kept('cost', cost), { ...kept('gain', gain), atLeast: 1 }, { text: 'shown', values: [1] }) });
 
   test('a cost is worse when it grows, a gain when it falls, and by more than 30 % it counts', () => {
     const worse = (cost: number, gain: number): number[] =>
-      compare(run(cost, gain), baseline).map((comparison) => Number(comparison.worse.toFixed(3)));
+      compare(run(cost, gain), baselines).map((comparison) => Number(comparison.worse.toFixed(3)));
     expect(worse(2, 3)).toEqual([0, 0]);
     expect(worse(2.5, 2)).toEqual([0.25, 0.5]);
     expect(worse(1, 6)).toEqual([-0.5, -0.5]);
-    expect(compare(run(2.59, 2.31), baseline).map(hasFallen)).toEqual([false, false]);
-    expect(compare(run(2.61, 2.3), baseline).map(hasFallen)).toEqual([true, true]);
+    expect(compare(run(2.59, 2.31), baselines).map(hasFallen)).toEqual([false, false]);
+    expect(compare(run(2.61, 2.3), baselines).map(hasFallen)).toEqual([true, true]);
+  });
+
+  test('each model of CPU has its own, and one that has none is held to the least of the others', () => {
+    const others: Baselines = {
+      slow: { made, ratios: { 'a: cost': 4, 'a: gain': 2 } },
+      slower: { made, ratios: { 'a: cost': 5, 'a: gain': 1, 'a: gone': 1 } },
+    };
+    const then = (all: Baselines): unknown[] => compare(run(2, 3), all).map((comparison) => comparison.then);
+    expect(then({ ...others, ...baselines })).toEqual([2, 3]);
+    expect(then(others)).toEqual([5, 1, 1]);
+    expect(compare(run(6.4, 0.8), others).map(hasFallen)).toEqual([false, false, true]);
+    expect(updated(others, run(2, 3))).toMatchObject({ ...others, [CPU]: { ratios: { 'a: cost': 2, 'a: gain': 3 } } });
   });
 
   test('what it does not have is no failure, and what is not kept is not compared', () => {
-    const comparisons = compare(run(99, 0.1), { made, ratios: {} });
+    const comparisons = compare(run(99, 0.1), { [CPU]: { made, ratios: {} } });
     expect(comparisons).toEqual([
       { name: 'a: cost', now: 99, worse: 0 },
       { name: 'a: gain', now: 0.1, worse: 0 },
@@ -77,7 +91,7 @@ describe('baseline', () => {
 
   test('a ratio that is gone from a scenario that ran is missing, and that is as bad as a fall', () => {
     const renamed = reportOf({ a: only(kept('new name', 2), { ...kept('gain', 3), atLeast: 1 }) });
-    const comparisons = compare(renamed, baseline);
+    const comparisons = compare(renamed, baselines);
     expect(comparisons.map(({ name, now, then }) => [name, now, then])).toEqual([
       ['a: new name', 2, undefined],
       ['a: gain', 3, 3],
@@ -88,7 +102,7 @@ describe('baseline', () => {
   });
 
   test('nothing is missing of a scenario that did not run, failed or was skipped, nor what one says it cannot measure', () => {
-    const names = (report: Report): string[] => compare(report, baseline).map(({ name }) => name);
+    const names = (report: Report): string[] => compare(report, baselines).map(({ name }) => name);
     expect(names(reportOf({}))).toEqual([]);
     expect(names({ ...reportOf({}), scenarios: [{ id: 'a', title: '', failed: 'no', took: 0 }] })).toEqual([]);
     expect(names(reportOf({ a: { ...only(), skipped: ['no peer here'] } }))).toEqual([]);
@@ -98,32 +112,31 @@ describe('baseline', () => {
   });
 
   test('an update replaces what ran, drops what is gone from it, and keeps the rest', () => {
-    const { made: now, ratios } = updated(baseline, reportOf({ a: only(kept('cost', 1.23456, 1.3, 1.2)) }));
-    expect(ratios).toEqual({ 'a: cost': 1.23, 'c: other': 7 });
+    const now = updated(baselines, reportOf({ a: only(kept('cost', 1.23456, 1.3, 1.2)) }));
     expect(now).toEqual({
-      date: '2030-01-02T03:04:05.678Z',
-      commit: 'abcdef012345',
-      cpu: 'A <fast> CPU',
-      node: 'v20.20.0',
+      [CPU]: {
+        made: { date: '2030-01-02T03:04:05.678Z', commit: 'abcdef012345', node: 'v20.20.0' },
+        ratios: { 'a: cost': 1.23, 'c: other': 7 },
+      },
     });
   });
 
   test('an update keeps what a scenario says it cannot measure', () => {
-    const { ratios } = updated(baseline, reportOf({ a: { ...only(kept('cost', 5)), absent: ['gain'] } }));
-    expect(ratios).toEqual({ 'a: cost': 5, 'a: gain': 3, 'c: other': 7 });
+    const now = updated(baselines, reportOf({ a: { ...only(kept('cost', 5)), absent: ['gain'] } }));
+    expect(ratiosOf(now)).toEqual({ 'a: cost': 5, 'a: gain': 3, 'c: other': 7 });
   });
 
   test('a scenario that failed keeps its old ratios', () => {
     const failed = { ...reportOf({}), scenarios: [{ id: 'a', title: '', failed: 'no', took: 0 }] };
-    expect(updated(baseline, failed).ratios).toEqual(baseline.ratios);
+    expect(ratiosOf(updated(baselines, failed))).toEqual(ratiosOf(baselines));
   });
 
   test('is written and read, and empty where there is none', () => {
     const folder = mkdtempSync(join(tmpdir(), 'indelible-baseline-'));
     const file = join(folder, 'baseline.json');
-    expect(readBaseline(file).ratios).toEqual({});
-    writeBaseline(file, baseline);
-    expect(readBaseline(file)).toEqual(baseline);
+    expect(readBaselines(file)).toEqual({});
+    writeBaselines(file, baselines);
+    expect(readBaselines(file)).toEqual(baselines);
     rmSync(folder, { recursive: true });
   });
 });
@@ -204,7 +217,7 @@ describe('the report', () => {
   });
 
   test('on a terminal', () => {
-    const text = terminalText(whole, compare(whole, { made, ratios: { 'a: CPU per write': 1.5 } }));
+    const text = terminalText(whole, compare(whole, { [CPU]: { made, ratios: { 'a: CPU per write': 1.5 } } }));
     expect(text).toMatch(/^machine {3}A <fast> CPU, 2 cores, 8 GiB, data on ext4 \(sda\), Linux 6\.1$/m);
     expect(text).toMatch(/^ {3}writes\/s against <peer> {2}1\.30× \(1\.20–1\.40\) {2}≥ 1\.25×, aim 2× {2}met$/m);
     expect(text).toMatch(/^ {3}p99 +60\.0 ms +≤ 50 ms +MISSED$/m);
