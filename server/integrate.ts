@@ -115,7 +115,7 @@ function cutBundles(
   const size = open.bytes.length + own.length;
   return {
     first: open.first,
-    // Room for a bundle of leaves like these, and not more.
+    // A copy, since `bytes` may be part of a request; with room for twice as much, but not for more than a bundle of leaves like these.
     bytes: grown(open.bytes, own, Math.ceil((size * TILE_WIDTH) / (end - open.first))),
     starts: grown(open.starts, Uint8Array.of(at - open.first), TILE_WIDTH),
   };

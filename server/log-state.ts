@@ -3,7 +3,7 @@
  *
  * States are values. A commit makes the next one; a reader that holds an older one keeps seeing exactly that tree.
  */
-import { bundleBounds, decodePrefix, prefixBounds } from '../tree/bundles.ts';
+import { bundleBounds, bundleViews, prefixBounds } from '../tree/bundles.ts';
 import { concatBytes, equalBytes } from '../tree/bytes.ts';
 import { extendFrontier, type Frontier, frontierRoot } from '../tree/frontier.ts';
 import { HASH_SIZE, leafHashes, type TreeHash } from '../tree/hash.ts';
@@ -53,7 +53,9 @@ export function emptyBundle(first: number): OpenBundle {
 /** The open leaves from the index `from` (inclusive) to `to` (exclusive), as views. `to` is at most the size of the tree. */
 export function openLeaves({ open }: Pick<LogState, 'open'>, from: number, to: number): Uint8Array[] {
   const { first, bytes } = open;
-  return to <= first ? [] : decodePrefix(bytes, to - first).slice(Math.max(0, from - first));
+  if (to <= first) return [];
+  // Views of those alone: whoever reads the newest entries one by one would otherwise get some hundred for each.
+  return bundleViews(bytes, prefixBounds(bytes, to - first).subarray(2 * Math.max(0, from - first)));
 }
 
 /** Reads and checks a log's edge row. Throws ServerError `damaged`. */

@@ -279,7 +279,7 @@ async function openTombstone(store: Store, definition: LogDefinition, secrets: L
   ) {
     throw new ServerError('damaged', `log ${name}: what is left of this deleted log is not what was signed last`);
   }
-  // The leaf that vouched for its time is gone.
+  // The leaf that vouched for its time is gone, and nobody asks for the others any more.
   return new Log(definition, secrets, { ...edge, lastReceivedAt: 0, partials: [], open: emptyBundle(0) }, published);
 }
 

@@ -27,12 +27,12 @@ export function encodeBundle(leaves: readonly Uint8Array[]): Uint8Array {
 
 /** The leaves of a bundle that holds exactly `count`, as views. Throws a RangeError on anything short, long or trailing. */
 export function decodeBundle(bundle: Uint8Array, count: number): Uint8Array[] {
-  return views(bundle, bundleBounds(bundle, count));
+  return bundleViews(bundle, bundleBounds(bundle, count));
 }
 
 /** The first `count` leaves of a bundle that may hold more, as views. Throws a RangeError if there are fewer. */
 export function decodePrefix(bundle: Uint8Array, count: number): Uint8Array[] {
-  return views(bundle, prefixBounds(bundle, count));
+  return bundleViews(bundle, prefixBounds(bundle, count));
 }
 
 /**
@@ -61,7 +61,8 @@ export function prefixBounds(bundle: Uint8Array, count: number): Uint32Array {
   return bounds;
 }
 
-function views(bundle: Uint8Array, bounds: Uint32Array): Uint8Array[] {
+/** The leaves that stand at these bounds, as views. */
+export function bundleViews(bundle: Uint8Array, bounds: Uint32Array): Uint8Array[] {
   return Array.from({ length: bounds.length / 2 }, (_, i) => bundle.subarray(bounds[2 * i], bounds[2 * i + 1]));
 }
 

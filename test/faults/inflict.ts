@@ -33,22 +33,46 @@ export const DAMAGES = [
 ] as const;
 export type Damage = (typeof DAMAGES)[number];
 
-/** Rows that damage is aimed at: what stands in each of their keys, and is spelt out where a block begins; and who has them in its tables. */
+/**
+ * Rows that damage is aimed at: what stands in each of their keys, and is spelt out where a block begins; how many bytes of other rows stand
+ * between that key and them; and who has them in its tables.
+ */
+interface Target {
+  readonly keys: readonly { readonly key: string; readonly skip: number }[];
+  readonly originals: readonly string[];
+}
+
+function target(key: string, ...originals: string[]): Target {
+  return { keys: [{ key, skip: 0 }], originals };
+}
+
+/** Bytes of a tile. */
+const TILE = 8192;
+
 const AIMS = {
   /** Only the checksum of its block vouches for a row: with an id that is not found any more a repeated request is a second entry. */
-  ids: { key: '/id/', originals: ['closed', 'killed'] },
+  ids: target('/id/', 'closed', 'killed'),
   /** Their leaves vouch for them, so nothing else looks at them before they are served. */
-  events: { key: 'stream/main/event/', originals: ['closed', 'killed'] },
+  events: target('stream/main/event/', 'closed', 'killed'),
   /** The root vouches for them, likewise. */
-  leaves: { key: 'entries/', originals: ['closed', 'killed'] },
-  /** The tile above vouches for this one, which is asked for; a start reads only those that no full one is above. A tile is a block, and begins it. */
-  tiles: { key: 'log/raw/tile/0/052', originals: ['indexed'] },
-} as const;
+  leaves: target('entries/', 'closed', 'killed'),
+  /**
+   * The tile above vouches for number 52, which is asked for; a start reads only those that no full one is above. Two tiles are a block: it begins
+   * one, or the one before it does.
+   */
+  tiles: {
+    keys: [
+      { key: 'log/raw/tile/0/052', skip: 0 },
+      { key: 'log/raw/tile/0/051', skip: TILE + 20 },
+    ],
+    originals: ['indexed'],
+  },
+} as const satisfies Readonly<Record<string, Target>>;
 export type Aim = keyof typeof AIMS;
 
 /** Whether such rows are in the tables of an original. */
 export function hasRows({ name }: Original, aim: Aim): boolean {
-  return AIMS[aim].originals.some((original) => original === name);
+  return (AIMS[aim] as Target).originals.some((original) => original === name);
 }
 
 /** Chosen more often than the rest: where the data is, and what is hardest to notice. */
@@ -112,21 +136,25 @@ export function damagedCopy(original: Original, copy: string, random: () => numb
   }
 }
 
-/** Bytes behind such a place in which there are other rows of that kind: a block has 4 KiB. */
+/** Bytes behind such a place in which there are other rows of that kind: a block has 16 KiB. */
 const SAME_ROWS = 1000;
 
 /** Copies an original, which has such rows in its tables, and flips a bit among them. */
 export function damagedRows(original: Original, copy: string, aim: Aim, random: () => number): Inflicted {
-  const key = Buffer.from(AIMS[aim].key);
   const files = filesOf(original.path);
   copyDirectory(original.path, copy, files);
   const places = files
     .filter((file) => kindOf(file) === 'table')
-    .flatMap((file) => placesOf(key, readFileSync(join(original.path, file))).map((at) => ({ file, at })));
+    .flatMap((file) => {
+      const bytes = readFileSync(join(original.path, file));
+      return AIMS[aim].keys.flatMap(({ key, skip }) =>
+        placesOf(Buffer.from(key), bytes).map((at) => ({ file, at: at + key.length + skip })),
+      );
+    });
   if (places.length === 0) throw new Error(`no table of ${original.name} has ${aim}: there is nothing to damage`);
   const { file, at } = pick(random, places);
   const bytes = new Uint8Array(readFileSync(join(original.path, file)));
-  const place = Math.min(bytes.length - 1, at + key.length + Math.floor(random() * SAME_ROWS));
+  const place = Math.min(bytes.length - 1, at + Math.floor(random() * SAME_ROWS));
   bytes[place] = flipBit(bytes[place] as number, Math.floor(random() * 8));
   // A link to the original's until here.
   rmSync(join(copy, file));

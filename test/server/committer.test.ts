@@ -113,6 +113,24 @@ describe('a commit', () => {
     expect(committer.n).toBe(8);
   });
 
+  test('keeps nothing of what it needed for itself alone', async () => {
+    const { main } = await firstStart();
+    const guard: Guard = { checkOwner: () => {}, promise: async () => {} };
+    const committer = new Committer(new MemoryStore(), guard, end());
+    for (const first of [true, false]) {
+      const transaction = new Transaction();
+      transaction.append(main, leaf, 70);
+      const slab = transaction.slab.take(1).buffer;
+      const leafHashes = await committer.commit(transaction);
+      expect(transaction.slab.take(1).buffer).toBe(slab);
+      const { open, partials, frontier, rootHash } = main.state;
+      const kept = [open.bytes, open.starts, ...partials, ...frontier, rootHash, ...leafHashes.values()];
+      expect(kept.length).toBeGreaterThan(4);
+      for (const { buffer } of kept) expect(buffer === slab).toBe(false);
+      expect(open.starts.length).toBe(first ? 1 : 2);
+    }
+  });
+
   test('of who was deposed writes nothing', async () => {
     const { main } = await firstStart();
     const store = new MemoryStore();

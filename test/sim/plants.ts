@@ -70,7 +70,7 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   'bundle-without-open-leaves': [
     bug(
       'integrate.js',
-      'const value = open.length === 0 ? own : concatBytes(...open.map((run) => run.bytes), own);',
+      'const value = open.bytes.length === 0 ? own : concatBytes(open.bytes, own);',
       'const value = own;',
     ),
   ],
