@@ -1,10 +1,13 @@
 /** Damage at rest: what can happen to a file, done to a copy of a data directory. */
 import {
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
+  fstatSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -12,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { entries, type Handle, parseHandle, readBlock, readFooter } from '../../server/storage/table-format.ts';
 import { concatBytes, equalBytes } from '../../tree/bytes.ts';
 import type { Original } from './damage-original.ts';
 
@@ -33,46 +37,22 @@ export const DAMAGES = [
 ] as const;
 export type Damage = (typeof DAMAGES)[number];
 
-/**
- * Rows that damage is aimed at: what stands in each of their keys, and is spelt out where a block begins; how many bytes of other rows stand
- * between that key and them; and who has them in its tables.
- */
-interface Target {
-  readonly keys: readonly { readonly key: string; readonly skip: number }[];
-  readonly originals: readonly string[];
-}
-
-function target(key: string, ...originals: string[]): Target {
-  return { keys: [{ key, skip: 0 }], originals };
-}
-
-/** Bytes of a tile. */
-const TILE = 8192;
-
+/** Rows that damage is aimed at: what stands in each of their keys, and who has them in its tables. */
 const AIMS = {
   /** Only the checksum of its block vouches for a row: with an id that is not found any more a repeated request is a second entry. */
-  ids: target('/id/', 'closed', 'killed'),
+  ids: { key: '/id/', originals: ['closed', 'killed'] },
   /** Their leaves vouch for them, so nothing else looks at them before they are served. */
-  events: target('stream/main/event/', 'closed', 'killed'),
+  events: { key: 'stream/main/event/', originals: ['closed', 'killed'] },
   /** The root vouches for them, likewise. */
-  leaves: target('entries/', 'closed', 'killed'),
-  /**
-   * The tile above vouches for number 52, which is asked for; a start reads only those that no full one is above. Two tiles are a block: it begins
-   * one, or the one before it does.
-   */
-  tiles: {
-    keys: [
-      { key: 'log/raw/tile/0/052', skip: 0 },
-      { key: 'log/raw/tile/0/051', skip: TILE + 20 },
-    ],
-    originals: ['indexed'],
-  },
-} as const satisfies Readonly<Record<string, Target>>;
+  leaves: { key: '/entries/', originals: ['closed', 'killed'] },
+  /** The tile above vouches for this one, which is asked for; a start reads only those that no full one is above. */
+  tiles: { key: 'log/raw/tile/0/052', originals: ['indexed'] },
+} as const;
 export type Aim = keyof typeof AIMS;
 
 /** Whether such rows are in the tables of an original. */
 export function hasRows({ name }: Original, aim: Aim): boolean {
-  return (AIMS[aim] as Target).originals.some((original) => original === name);
+  return AIMS[aim].originals.some((original) => original === name);
 }
 
 /** Chosen more often than the rest: where the data is, and what is hardest to notice. */
@@ -136,25 +116,17 @@ export function damagedCopy(original: Original, copy: string, random: () => numb
   }
 }
 
-/** Bytes behind such a place in which there are other rows of that kind: a block has 16 KiB. */
-const SAME_ROWS = 1000;
-
-/** Copies an original, which has such rows in its tables, and flips a bit among them. */
+/** Copies an original, which has such rows in its tables, and flips a bit of one, or of the block that it is packed in. */
 export function damagedRows(original: Original, copy: string, aim: Aim, random: () => number): Inflicted {
   const files = filesOf(original.path);
   copyDirectory(original.path, copy, files);
   const places = files
     .filter((file) => kindOf(file) === 'table')
-    .flatMap((file) => {
-      const bytes = readFileSync(join(original.path, file));
-      return AIMS[aim].keys.flatMap(({ key, skip }) =>
-        placesOf(Buffer.from(key), bytes).map((at) => ({ file, at: at + key.length + skip })),
-      );
-    });
+    .flatMap((file) => rowsOf(join(original.path, file), AIMS[aim].key).map((place) => ({ file, ...place })));
   if (places.length === 0) throw new Error(`no table of ${original.name} has ${aim}: there is nothing to damage`);
-  const { file, at } = pick(random, places);
+  const { file, offset, size } = pick(random, places);
   const bytes = new Uint8Array(readFileSync(join(original.path, file)));
-  const place = Math.min(bytes.length - 1, at + Math.floor(random() * SAME_ROWS));
+  const place = offset + Math.floor(random() * size);
   bytes[place] = flipBit(bytes[place] as number, Math.floor(random() * 8));
   // A link to the original's until here.
   rmSync(join(copy, file));
@@ -162,10 +134,24 @@ export function damagedRows(original: Original, copy: string, aim: Aim, random: 
   return { file, damage: `flip among ${aim}`, place: `byte ${place} of ${bytes.length}` };
 }
 
-function placesOf(text: Buffer, bytes: Buffer): number[] {
-  const places: number[] = [];
-  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
-  return places;
+/** Where in a table the values stand of rows with this in their keys; of rows that are packed, their block. */
+function rowsOf(file: string, text: string): Handle[] {
+  const fd = openSync(file, 'r');
+  try {
+    const { index } = readFooter(fd, fstatSync(fd).size);
+    return [...entries(readBlock(fd, index))].flatMap(({ value }) => {
+      const block = parseHandle(value);
+      const content = readBlock(fd, block);
+      const isPlain = content.length === block.size;
+      return [...entries(content)]
+        .filter(({ key, value: own }) => own.length > 0 && Buffer.from(key).includes(text))
+        .map(({ value: own }) =>
+          isPlain ? { offset: block.offset + own.byteOffset - content.byteOffset, size: own.length } : block,
+        );
+    });
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** One damage to one file; `undefined` where it would change nothing. Returns where. */

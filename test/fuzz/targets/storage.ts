@@ -388,7 +388,12 @@ async function databaseTargets({ tableScan, store, manifest }: Modules, folder: 
   return [
     bytesTarget({
       name: 'table',
-      covers: ['server/storage/table-scan checkTables'],
+      covers: [
+        'server/storage/table-scan checkTables',
+        ...['readFooter', 'parseHandle', 'checkBlock', 'readBlock'].map(
+          (name) => `server/storage/table-format ${name}`,
+        ),
+      ],
       good: [whole],
       cost: 200,
       refuses: coded(store.StorageError, 'unreadable'),
