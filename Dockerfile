@@ -23,7 +23,7 @@ FROM node:24-slim
 # The environment, so that it can be replaced by -e; a flag or a line of CMD could not.
 # Room for young objects, and none for arenas: docs/operations.md, Memory.
 ENV NODE_ENV=production \
-    NODE_OPTIONS="--max-semi-space-size=32 --v8-pool-size=1" \
+    NODE_OPTIONS=--max-semi-space-size=32 \
     MALLOC_ARENA_MAX=2 \
     INDELIBLE_DATA_DIR=/data \
     INDELIBLE_LISTEN=0.0.0.0:8080
@@ -42,6 +42,6 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD ["node", "-e", "fetch(process.env.INDELIBLE_HEALTH_URL ?? 'http://127.0.0.1:8080/readyz').then((reply) => process.exit(reply.ok ? 0 : 1), () => process.exit(1))"]
 # Node handles the signals itself and has no children, so no init process is needed.
-# Node takes this flag on its command line only: docs/operations.md, Memory.
-ENTRYPOINT ["node", "--initial-old-space-size=96", "dist/cli/main.js"]
+# Node takes the first flag on its command line only: docs/operations.md, Memory.
+ENTRYPOINT ["node", "--initial-old-space-size=96", "--v8-pool-size=1", "dist/cli/main.js"]
 CMD ["serve"]

@@ -42,7 +42,9 @@ describe('the Dockerfile', () => {
     expect(of('VOLUME')).toEqual(['/data']);
     expect(of('EXPOSE')).toEqual(['8080']);
     expect(of('STOPSIGNAL')).toEqual(['SIGTERM']);
-    expect(of('ENTRYPOINT')).toEqual(['["node", "--initial-old-space-size=96", "dist/cli/main.js"]']);
+    expect(of('ENTRYPOINT')).toEqual([
+      '["node", "--initial-old-space-size=96", "--v8-pool-size=1", "dist/cli/main.js"]',
+    ]);
     expect(of('CMD')).toEqual(['["serve"]']);
     expect(of('HEALTHCHECK')).toHaveLength(1);
   });

@@ -117,9 +117,11 @@ test('what the Dockerfile builds starts, is healthy, takes events and stops', as
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);
-  const url = await new Promise<string>((resolve) =>
-    child.stdout?.once('data', (chunk) => resolve(/listening on (\S+)/.exec(String(chunk))?.[1] ?? '')),
-  );
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout?.once('data', (chunk) => resolve(/listening on (\S+)/.exec(String(chunk))?.[1] ?? ''));
+    // Or nobody would ever listen, nor anything fail.
+    child.once('close', (code) => reject(new Error(`the server ended with ${code} before it listened`)));
+  });
   const check = (more: Record<string, string>): number | null =>
     spawnSync(health[0] as string, health.slice(1), { cwd: workdir, env: { PATH: path, ...more } }).status;
   expect(check({ INDELIBLE_HEALTH_URL: `${url}/readyz` })).toBe(0);
