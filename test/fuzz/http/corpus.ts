@@ -51,6 +51,8 @@ const SELDOM: Readonly<Record<string, number>> = {
   'GET /admin/logs': 0.2,
   'GET /admin/keys': 0.2,
   'GET /metrics': 0.3,
+  // Or all logs are frozen before anything else was done to one of them: seed 49400533 had no key rotated.
+  'POST /admin/logs/:name/freeze': 0.2,
 };
 
 export function nameOf({ method, path }: Route): string {
