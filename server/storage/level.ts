@@ -51,12 +51,6 @@ export const DEFAULT_WRITE_BUFFER = 12 * 1024 * 1024;
  */
 export const OPEN_FILES = 74;
 
-/**
- * Bytes of a table's block: what is compressed together, and what is read for one row. Of events, which are merged once, 16 KiB instead of LevelDB's
- * 4 take a tenth of all CPU and of what is written off (CloudTrail in batches); with 32 it was no less.
- */
-const BLOCK_SIZE = 16 * 1024;
-
 /** The engine hands out Node buffers; the contract says plain bytes. */
 function bytes(value: Uint8Array): Uint8Array {
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
@@ -190,7 +184,6 @@ export async function openLevelStore({
     createIfMissing,
     writeBufferSize: writeBufferSize ?? DEFAULT_WRITE_BUFFER,
     maxOpenFiles: OPEN_FILES,
-    blockSize: BLOCK_SIZE,
   });
   try {
     await db.open();
