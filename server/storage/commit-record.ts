@@ -9,7 +9,6 @@
  * each log that a commit changes.
  */
 
-import { hash } from 'node:crypto';
 import { sha256 } from '#sha256';
 import { equalBytes, fromUtf8, readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../../tree/bytes.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
@@ -115,33 +114,30 @@ export function commitRecordHash(bytes: Uint8Array): Uint8Array {
 /** Numbers of 32 bits that make one of 256, the most significant first. */
 const WORDS = 8;
 
-/**
- * The sum S over a set of logs. Word by word, in arrays that stay: with bigints a log took a microsecond more, and left as much behind for the
- * collector as the rest of its commit.
- */
+/** The sum S over a set of logs. Word by word: with bigints and what they leave to the collector a log took 0.6 µs more, of 10 in a commit. */
 export class LogSum {
   readonly #words = new Uint32Array(WORDS);
   /** What each log adds to it, so that a commit makes one digest for each log that it touches and not two. */
-  readonly #parts = new Map<string, Uint32Array>();
+  readonly #parts = new Map<string, Uint8Array>();
 
   /** Puts a log in with this head, in the place of the one that it had. */
   set(head: LogHead): void {
     const digest = digestOf(head);
-    let part = this.#parts.get(head.name);
-    if (part === undefined) {
-      part = new Uint32Array(WORDS);
-      this.#parts.set(head.name, part);
+    const part = this.#parts.get(head.name);
+    this.#add(digest, 1);
+    if (part === undefined) this.#parts.set(head.name, digest);
+    else {
+      this.#add(part, -1);
+      // In its place: a new array for each commit would outlive two collections.
+      part.set(digest);
     }
-    this.#add(part, -1);
-    part.set(digest);
-    this.#add(part, 1);
   }
 
   /** Adds a number to the sum, or takes it off, modulo 2^256. */
-  #add(part: Uint32Array, sign: 1 | -1): void {
+  #add(digest: Uint8Array, sign: 1 | -1): void {
     let carry = 0;
     for (let i = WORDS - 1; i >= 0; i--) {
-      const word = (this.#words[i] as number) + sign * (part[i] as number) + carry;
+      const word = (this.#words[i] as number) + sign * readU32(digest, 4 * i) + carry;
       // What is stored is modulo 2^32, below zero, too.
       this.#words[i] = word;
       carry = Math.floor(word / 2 ** 32);
@@ -161,22 +157,11 @@ export class LogSum {
 
 /** What the digests are made of, one after the other: an array for each costs as much as the hash. Of a name that is too long, too much fits. */
 const room = Buffer.alloc(MAX_NAME + 8 + HASH_SIZE);
-const digestWords = new Uint32Array(WORDS);
 
-/** Good until the next one is asked for. Throws a RangeError on a name longer than the layout can hold. */
-function digestOf({ name, treeSize, rootHash }: LogHead): Uint32Array {
+/** Throws a RangeError on a name longer than the layout can hold. */
+function digestOf({ name, treeSize, rootHash }: LogHead): Uint8Array {
   const length = writeName(room, 0, name);
   writeU64(room, length, treeSize);
   room.set(rootHash, length + 8);
-  // A character a byte: an array for each digest takes as long as the digest.
-  const bytes = hash('sha256', new Uint8Array(room.buffer, room.byteOffset, length + 8 + HASH_SIZE), 'binary');
-  for (let i = 0; i < WORDS; i++) {
-    const at = 4 * i;
-    digestWords[i] =
-      bytes.charCodeAt(at) * 2 ** 24 +
-      bytes.charCodeAt(at + 1) * 2 ** 16 +
-      bytes.charCodeAt(at + 2) * 2 ** 8 +
-      bytes.charCodeAt(at + 3);
-  }
-  return digestWords;
+  return sha256(new Uint8Array(room.buffer, room.byteOffset, length + 8 + HASH_SIZE));
 }

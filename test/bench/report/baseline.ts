@@ -65,12 +65,9 @@ export function compare(report: Report, baselines: Baselines): Comparison[] {
     const now = summarize(ratio.values).median;
     const known = those.flatMap((ratios) => ratios[name] ?? []);
     if (known.length === 0) return { name, now, worse: 0 };
-    if (ratio.atLeast === undefined) {
-      const then = Math.max(...known);
-      return { name, now, then, worse: now / then - 1 };
-    }
-    const then = Math.min(...known);
-    return { name, now, then, worse: then / now - 1 };
+    const isCost = ratio.atLeast === undefined;
+    const then = isCost ? Math.max(...known) : Math.min(...known);
+    return { name, now, then, worse: (isCost ? now / then : then / now) - 1 };
   });
   const names = new Set(measured.map(({ name }) => name));
   const missing = Object.entries(Object.assign({}, ...those) as Baseline['ratios'])
