@@ -181,8 +181,8 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
     for (const one of found.splice(0)) tell(...one);
   };
   /**
-   * A resource, or where the partial one is gone the full one, of which the beginning is the partial one. `cut` takes what
-   * is wanted from what may be longer, and throws a RangeError where it is not in there.
+   * A resource, or where the partial one is gone the full one, of which the beginning is the partial one. `cut` takes what is wanted from
+   * it, and throws a RangeError where it is not in there, or where what must be exact has more.
    */
   const read = async <T>(
     paths: { readonly own: string; readonly full: string },
@@ -194,7 +194,7 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
       if (bytes === 'unusable') return undefined;
       if (bytes === undefined) continue;
       try {
-        return cut(bytes, paths.own === paths.full);
+        return cut(bytes, path === paths.own);
       } catch (error) {
         found.push([path, 'malformed', (error as Error).message]);
         return undefined;

@@ -177,7 +177,7 @@ async function readResource<T>(
       throw error;
     }
     try {
-      return cut(bytes, paths.own === paths.full);
+      return cut(bytes, path === paths.own);
     } catch (cause) {
       throw new ClientError('bad_reply', `${path}: ${(cause as Error).message}`, { cause });
     }

@@ -100,6 +100,26 @@ describe('a log', () => {
     }
   });
 
+  test('anything after what a file must hold is told, of partial ones as of full ones', async () => {
+    const files = filesOf(700);
+    for (const path of [...files.keys()].filter((name) => name !== 'checkpoint')) {
+      const more = path.includes('entries') ? Uint8Array.of(0, 1, 9) : new Uint8Array(32);
+      const { told } = await check(new Map([...files, [path, Buffer.concat([files.get(path) as Uint8Array, more])]]));
+      expect(told[0]).toMatchObject({ path, problem: 'malformed' });
+    }
+  });
+
+  test('where partial files are gone, the beginning of the full ones is what they were', async () => {
+    const files = new Map([...filesOf(65_536), ['checkpoint', filesOf(700).get('checkpoint') as Uint8Array]]);
+    const { told, asked } = await check(files);
+    expect(told).toEqual([]);
+    expect(asked.filter((path) => path.includes('.p/'))).toEqual([
+      'tile/entries/002.p/188',
+      'tile/0/002.p/188',
+      'tile/1/000.p/2',
+    ]);
+  });
+
   test('another root, rightly signed, is the checkpoint’s difference', async () => {
     const files = filesOf(700);
     const other = new ReferenceTree(numberedLeaves(9)).root(9);
