@@ -203,7 +203,7 @@ function answerWith(
   replayed: (i: number) => boolean,
   resolve: Resolve,
 ): Answer {
-  const before = log.state.treeSize;
+  const before = log.sequenced.treeSize;
   return (leafHashes) => {
     const hashes = leafHashes.get(log);
     // A replay has its place before those.

@@ -2,13 +2,14 @@
  * The committer: the one way in which primary state changes. Entries, logs, keys, revocations, heads: each is part of a
  * commit, one synchronous batch with a commit record, promised by the guard before anybody hears of it (docs/design.md, Commits and the guard).
  *
- *   collect writes → batch with record n → guard (n, hash) → owner checked → in-memory state replaced → answers
+ *   collect writes → prepare: record n → store: batch → promise: guard (n, hash) → owner checked → in-memory state replaced → answers
  *
  * Crash before the batch: nothing happened. After the batch: durable, never acknowledged; the next start adopts it. After the
- * guard: as if acknowledged. There is no fourth case.
+ * guard: as if acknowledged. There is no fourth case. One commit may be stored while the one before it is being promised, so that a crash
+ * can leave two that nobody was told of.
  */
 import { type FramedLeaves, Frames } from './frames.ts';
-import type { Guard } from './guard.ts';
+import type { Guard, Promised } from './guard.ts';
 import { integrate } from './integrate.ts';
 import { encodeDefinition, type Log, type LogDefinition, type Published } from './log.ts';
 import type { LogState } from './log-state.ts';
@@ -74,7 +75,7 @@ export class Transaction {
     if (receivedAt < touched.lastReceivedAt) throw new Error('bug: receivedAt would decrease');
     touched.lastReceivedAt = receivedAt;
     touched.leaves.append(leaf);
-    return log.state.treeSize + touched.leaves.count - 1;
+    return log.sequenced.treeSize + touched.leaves.count - 1;
   }
 
   /** Appends leaves that are framed; returns the index of the first. */
@@ -82,19 +83,19 @@ export class Transaction {
     const touched = this.#touch(log);
     if (receivedAt < touched.lastReceivedAt) throw new Error('bug: receivedAt would decrease');
     touched.lastReceivedAt = receivedAt;
-    const first = log.state.treeSize + touched.leaves.count;
+    const first = log.sequenced.treeSize + touched.leaves.count;
     touched.leaves.appendFramed(leaves);
     return first;
   }
 
   /** Size of the log, entries of this transaction included. */
   treeSize(log: Log): number {
-    return log.state.treeSize + (this.touched.get(log.name)?.leaves.count ?? 0);
+    return log.sequenced.treeSize + (this.touched.get(log.name)?.leaves.count ?? 0);
   }
 
   /** receivedAt of the log's last entry, those of this transaction included. */
   lastReceivedAt(log: Log): number {
-    return this.touched.get(log.name)?.lastReceivedAt ?? log.state.lastReceivedAt;
+    return this.touched.get(log.name)?.lastReceivedAt ?? log.sequenced.lastReceivedAt;
   }
 
   /** Replaces a log's definition: at once for what follows in this transaction, for all others when it is promised. */
@@ -112,7 +113,7 @@ export class Transaction {
 
   /** The log's newest head, one of this transaction included. */
   newestHead(log: Log): HeadMark {
-    return this.touched.get(log.name)?.head ?? log.state.head;
+    return this.touched.get(log.name)?.head ?? log.sequenced.head;
   }
 
   /** Records that this head is the log's newest; it is shown once the commit is promised. */
@@ -135,7 +136,7 @@ export class Transaction {
   #touch(log: Log, created = false): Touched {
     let touched = this.touched.get(log.name);
     if (touched === undefined) {
-      const { lastReceivedAt, head } = log.state;
+      const { lastReceivedAt, head } = log.sequenced;
       touched = { log, leaves: new Frames(this.slab), lastReceivedAt, head, created };
       this.touched.set(log.name, touched);
     }
@@ -143,9 +144,24 @@ export class Transaction {
   }
 }
 
+/** A transaction that has its place in the chain: what it writes, and what is then. */
+export interface Commit {
+  readonly transaction: Transaction;
+  readonly promised: Promised;
+  readonly writes: readonly Write[];
+  readonly states: readonly (readonly [Log, LogState, bytes: number])[];
+  /** Hashes of the leaves that it appends to each log, side by side. */
+  readonly leafHashes: ReadonlyMap<Log, Uint8Array>;
+}
+
+/**
+ * Makes commits, each in three steps that follow each other; the steps of several too, in the order of their numbers: the sequencer sees to that.
+ * A step that fails leaves the outcome unknown, and nothing may be committed any more.
+ */
 export class Committer {
   readonly #store: Store;
   readonly #guard: Guard;
+  /** Where the chain stands after the commit that was prepared last. */
   #end: ChainEnd;
 
   constructor(store: Store, guard: Guard, end: ChainEnd) {
@@ -154,16 +170,8 @@ export class Committer {
     this.#end = end;
   }
 
-  /** Number of the last commit. */
-  get n(): number {
-    return this.#end.n;
-  }
-
-  /**
-   * Commits a transaction; returns the hashes of the leaves it appended to each log, side by side. Rejects with the error of store or
-   * guard; the outcome is then unknown and the process must not commit again. One at a time: the sequencer sees to that.
-   */
-  async commit(transaction: Transaction): Promise<Map<Log, Uint8Array>> {
+  /** Makes a transaction the next commit, on top of the one before, which may still be on its way. */
+  prepare(transaction: Transaction): Commit {
     const end = this.#end;
     const n = end.n + 1;
     const writes = transaction.writes.slice();
@@ -173,9 +181,10 @@ export class Committer {
     let logCount = end.logCount;
 
     for (const { log, leaves, lastReceivedAt, head, created } of transaction.touched.values()) {
-      const before = head === log.state.head ? log.state : { ...log.state, head };
+      const before = head === log.sequenced.head ? log.sequenced : { ...log.sequenced, head };
       const integrated = integrate(log.name, before, leaves, lastReceivedAt);
       const { state } = integrated;
+      log.sequenced = state;
       writes.push(...integrated.writes, { key: edgeKey(log.name), value: encodeEdge(state, transaction.slab) });
       states.push([log, state, leaves.bytes.length]);
       leafHashes.set(log, integrated.leafHashes);
@@ -199,19 +208,26 @@ export class Committer {
     writes.push({ key: commitKey(n), value: bytes });
     if (n > RECORDS_KEPT) writes.push({ key: commitKey(n - RECORDS_KEPT), value: undefined });
 
+    this.#end = { ...end, n, recordHash, logCount };
+    return { transaction, promised: { n, recordHash }, writes, states, leafHashes };
+  }
+
+  /** Makes a commit durable. Rejects with the error of store or guard. */
+  async store({ writes }: Commit): Promise<void> {
     // Looked at before the batch as well: a batch of somebody who was deposed would be harmless in itself, but LevelDB may flush,
     // compact and delete files with it that are the successor's by now.
     this.#guard.checkOwner();
     await this.#store.commit(writes);
-    await this.#guard.promise({ n, recordHash });
+  }
 
-    this.#end = { ...end, n, recordHash, logCount };
+  /** Promises a commit that is durable; then it is true, and may be told. Rejects with the error of the guard. */
+  async promise({ transaction, promised, states }: Commit): Promise<void> {
+    await this.#guard.promise(promised);
     for (const [log, state, bytes] of states) {
       log.state = state;
       log.appendedBytes += bytes;
     }
     transaction.done();
-    return leafHashes;
   }
 }
 

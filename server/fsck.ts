@@ -111,7 +111,9 @@ function judge(
   const verdict = judgeStart(slots, { n, recordHash: (i) => hashes.get(i) });
   if (verdict.action === 'refuse') faults.add(fault('guard', 'differs', { stored: path, derived: verdict.reason }));
   if (verdict.action === 'adopt')
-    notes.push(`commit ${n} is durable and was never acknowledged: the next start adopts it`);
+    notes.push(
+      `after commit ${verdict.promised} up to ${n}, what is durable was never acknowledged: the next start adopts it`,
+    );
   if (verdict.action === 'restart-init')
     notes.push('a first start was interrupted before its first commit: the next start makes the database again');
 }

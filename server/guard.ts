@@ -60,9 +60,13 @@ export interface GuardContent {
   readonly birth: Birth | undefined;
 }
 
-/** The commit that was promised last; `undefined` where a slot is torn, and with it perhaps that promise. */
-export function lastPromised({ slots: [a, b] }: GuardContent): number | undefined {
-  return a === undefined || b === undefined ? undefined : Math.max(a.n, b.n);
+/**
+ * The commit that was promised last. Where a slot is torn, the one after that of the other slot: whatever stood or was to stand there, nothing
+ * after it was ever acknowledged, and a start needs it.
+ */
+export function lastPromised({ slots: [a, b] }: GuardContent): number {
+  if (a === undefined) return (b?.n ?? 0) + 1;
+  return b === undefined ? a.n + 1 : Math.max(a.n, b.n);
 }
 
 function sealBlock(content: Uint8Array): Uint8Array {

@@ -157,8 +157,8 @@ export class LogServer {
       clock: this.entryClock,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.room === undefined ? {} : { room: options.room }),
-      readEntries: (log, leafIndexes) => readEntries(this.#entrySources, log, log.state, leafIndexes),
-      readLeafHashes: (log, from, to) => this.reader.leafHashes(log, log.state, from, to),
+      readEntries: (log, leafIndexes) => readEntries(this.#entrySources, log, log.sequenced, leafIndexes),
+      readLeafHashes: (log, from, to) => this.reader.leafHashes(log, log.sequenced, from, to),
       onDamage,
       onFatal: options.onFatal,
       onCommit: (appended) => {

@@ -177,6 +177,8 @@ export class Log {
   readonly idDigest: LogSecrets['idDigest'];
   /** The committed state: what is durable and promised. Only the committer replaces it. */
   state: LogState;
+  /** What it will be after the commits that are on their way: where the next one goes on. Only the committer replaces it. */
+  sequenced: LogState;
   /** The newest head that may be shown. Only publisher, cosigning and recovery replace it. */
   published: Published;
   /** A head that is signed and stored, and waits for its witnesses. Only publisher, cosigning and recovery replace it. */
@@ -200,6 +202,7 @@ export class Log {
     this.#keys = keys;
     this.idDigest = idDigest;
     this.state = state;
+    this.sequenced = state;
     this.published = published;
     this.withheld = withheld;
   }

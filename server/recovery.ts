@@ -3,7 +3,7 @@
  *
  *   commit records: a whole chain of the store's own → start rules against the guard
  *   → every log: right edge re-hashed, newest head checked under its keys, growth since that head re-read leaf by leaf
- *   → S over all logs against the last record → a tail of one commit adopted: only now is it promised
+ *   → S over all logs against the last record → a tail of one commit or two adopted: only now is it promised
  *
  * Throws ExitError 78 for everything that is not as it was promised, 70 where the disk fails. There is no repair.
  */
@@ -49,8 +49,8 @@ export interface Recovered {
   readonly apiKeys: readonly ApiKey[];
   /** Newest time of all logs in microseconds: of a last entry that states one, or of a signed head. 0 for none. */
   readonly newestTime: number;
-  /** Whether a durable commit that was never acknowledged has been adopted. */
-  readonly adopted: boolean;
+  /** How many durable commits that were never acknowledged have been adopted. */
+  readonly adopted: number;
 }
 
 export interface RecoveryOptions {
@@ -142,15 +142,16 @@ async function recoverStore({ store, guard, slots, storeId, keys }: RecoveryOpti
     return key;
   });
 
-  const recordHash = chain.hashes.get(n) as Uint8Array;
-  // Crash here: nothing was written; the next start adopts the same tail.
-  if (verdict.action === 'adopt') await guard.promise({ n, recordHash });
+  const hashOf = (i: number): Uint8Array => chain.hashes.get(i) as Uint8Array;
+  // One after the other, as they would have been. Crash here: some are promised, and the next start adopts the rest of the same tail.
+  if (verdict.action === 'adopt')
+    for (let i = verdict.promised + 1; i <= n; i++) await guard.promise({ n: i, recordHash: hashOf(i) });
   return {
-    end: { storeId, n, recordHash, sum, logCount: logs.length },
+    end: { storeId, n, recordHash: hashOf(n), sum, logCount: logs.length },
     logs,
     apiKeys,
     newestTime: logs.reduce((newest, log) => Math.max(newest, newestTimeOf(log)), 0),
-    adopted: verdict.action === 'adopt',
+    adopted: verdict.action === 'adopt' ? n - verdict.promised : 0,
   };
 }
 

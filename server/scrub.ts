@@ -186,7 +186,10 @@ export class Scrub {
         throw error;
       }
       const stored = await read.stored.catch(() => undefined);
-      if (stored !== undefined && [read.before, log.state].some((state) => equalBytes(stored, rowOf(state, stored))))
+      if (
+        stored !== undefined &&
+        [read.before, log.state, log.sequenced].some((state) => equalBytes(stored, rowOf(state, stored)))
+      )
         return;
       const said = stored === undefined ? null : toHex(stored);
       found = fault('edge', stored === undefined ? 'missing' : 'differs', {

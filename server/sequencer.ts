@@ -3,7 +3,7 @@
  *
  * Whoever wants to change the store hands in a job. The loop takes what is there as one group, reads from the store what the
  * group needs to know, lets each job put its part into one transaction, commits it, and answers. There is no timer: alone, an
- * entry waits for nobody; under load, the group grows by itself.
+ * entry waits for nobody; under load, the group grows by itself. A group of appends is stored while the one before it is being promised.
  *
  *   pending (in the pool) → sequenced (has its index) → durable (batch, guard, owner) → answered
  *
@@ -12,7 +12,7 @@
 import { type Appended, type AppendRequest, buildAppend, wantedIds } from './append.ts';
 import { buildRawAppend, type RawAppended, type RawAppendRequest, wantedRawId } from './append-raw.ts';
 import type { EntryClock } from './clock.ts';
-import { type Committer, Transaction } from './committer.ts';
+import { type Commit, type Committer, Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
 import type { Room } from './free-space.ts';
 import type { Answer, Group } from './group.ts';
@@ -76,6 +76,15 @@ interface Job {
   reject(error: unknown): void;
 }
 
+/** A group that has its commit, if there is anything to commit, and is durable. */
+interface StoredGroup {
+  readonly jobs: readonly Job[];
+  readonly answers: readonly Answer[];
+  readonly commit: Commit | undefined;
+  /** When the work on it began, in microseconds. */
+  readonly began: number;
+}
+
 const NO_IDS: readonly WantedId[] = [];
 const NO_HASHES: ReadonlyMap<Log, Uint8Array> = new Map();
 const NO_USED_IDS: UsedIds = { stored: new Map(), damaged: new Map() };
@@ -93,7 +102,10 @@ export class Sequencer {
   #pendingBytes = 0;
   /** Microseconds that an entry took in the telling commits of late, with everything that the process did meanwhile. */
   #pace = FIRST_PACE;
+  /** When the last group was answered, in microseconds: work on the next one had begun by then. */
+  #lastEnd = 0;
   #running: Promise<void> | undefined;
+  #onJob = (): void => {};
   #closed: ServerError | undefined;
   #failure: ServerError | undefined;
 
@@ -241,40 +253,49 @@ export class Sequencer {
     this.#pendingEntries += job.entries;
     this.#pendingBytes += job.bytes;
     this.#running ??= this.#run();
+    this.#onJob();
   }
 
   async #run(): Promise<void> {
     // One turn of the event loop, so that requests which were read together are committed together.
-    await new Promise(setImmediate);
-    /** Answers the group before. */
-    let answer = (): void => {};
-    while (this.#pool.length > 0) {
+    await nextTurn();
+    /** The group before: promised, or given up. */
+    let before = Promise.resolve();
+    let size = 1;
+    while (this.#failure === undefined) {
+      if (this.#pool.length === 0) {
+        // A commit of few takes nearly as long as one of many: until as many wait as the group before had (at 16 connections 11 % more writes a
+        // second than to wait for its promise, at 64 as many).
+        await Promise.race([before, this.#waiting(size)]);
+        // Until its answers are written, or what was read together is there.
+        await nextTurn();
+        if (this.#pool.length === 0) break;
+      }
       const jobs = this.#takeGroup();
-      const began = this.#options.clock.monotonicMicros();
-      const committing = this.#commitGroup(jobs);
-      // Now that the disk has work again: to write answers first left it idle for a third of the time at 64 connections.
-      answer();
-      answer = () => {};
-      try {
-        answer = await committing;
-      } catch (error) {
-        this.fail(error);
-        for (const job of jobs) job.reject(this.#failure);
-        break;
-      }
-      let entries = 0;
-      for (const job of jobs) {
-        entries += job.entries;
-        this.#pendingBytes -= job.bytes;
-        if (job.cost > 0) this.#options.room?.release(job.cost);
-      }
-      this.#pendingEntries -= entries;
-      if (entries >= TELLING) {
-        this.#pace = (this.#pace + (this.#options.clock.monotonicMicros() - began) / entries) / 2;
-      }
+      size = jobs.length;
+      const alone = jobs.some(isChange);
+      if (alone) await before;
+      const group = await this.#store(jobs);
+      // At most one commit is stored that follows on one without a promise: a start adopts no more than these two.
+      await before;
+      if (group !== undefined) before = this.#promise(group);
+      if (alone) await before;
+    }
+    if (this.#failure !== undefined) {
+      // What was promised before the failure is answered as ever.
+      await before;
+      await nextTurn();
     }
     this.#running = undefined;
-    answer();
+  }
+
+  /** Resolves once so many jobs wait. */
+  #waiting(count: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onJob = () => {
+        if (this.#pool.length >= count) resolve();
+      };
+    });
   }
 
   #takeGroup(): Job[] {
@@ -292,29 +313,75 @@ export class Sequencer {
     return this.#pool.splice(0, taken);
   }
 
-  /** Commits a group; resolves, once it is durable, with what answers it. */
-  async #commitGroup(jobs: readonly Job[]): Promise<() => void> {
-    const { committer, clock, onCommit } = this.#options;
-    const ids = jobs.some(({ ids }) => ids.length > 0) ? jobs.flatMap(({ ids }) => ids) : NO_IDS;
-    const { stored, damaged } = ids.length === 0 ? NO_USED_IDS : await readUsedIds(this.#options, ids);
-    const group: Group = { transaction: new Transaction(), now: clock.now(), stored, fresh: new Map() };
-    const answers: Answer[] = [];
-    for (const job of jobs) {
-      const damage = damaged.size === 0 ? undefined : damageOf(job, damaged);
-      try {
-        if (damage !== undefined) throw damage;
-        answers.push(job.build(group));
-      } catch (error) {
-        answers.push(() => job.reject(error));
+  /** Builds a group and makes it durable; `undefined` where that failed. Never rejects. */
+  async #store(jobs: readonly Job[]): Promise<StoredGroup | undefined> {
+    const { committer, clock } = this.#options;
+    const began = clock.monotonicMicros();
+    try {
+      const ids = jobs.some(({ ids }) => ids.length > 0) ? jobs.flatMap(({ ids }) => ids) : NO_IDS;
+      const { stored, damaged } = ids.length === 0 ? NO_USED_IDS : await readUsedIds(this.#options, ids);
+      const group: Group = { transaction: new Transaction(), now: clock.now(), stored, fresh: new Map() };
+      const answers: Answer[] = [];
+      for (const job of jobs) {
+        const damage = damaged.size === 0 ? undefined : damageOf(job, damaged);
+        try {
+          if (damage !== undefined) throw damage;
+          answers.push(job.build(group));
+        } catch (error) {
+          answers.push(() => job.reject(error));
+        }
       }
+      const commit = group.transaction.empty ? undefined : committer.prepare(group.transaction);
+      if (commit !== undefined) await committer.store(commit);
+      return { jobs, answers, commit, began };
+    } catch (error) {
+      this.#giveUp(jobs, error);
+      return undefined;
     }
-    const { transaction } = group;
-    const leafHashes = transaction.empty ? NO_HASHES : await committer.commit(transaction);
-    return () => {
-      for (const answer of answers) answer(leafHashes);
-      if (!transaction.empty) onCommit?.(leafHashes);
-    };
   }
+
+  /** Promises a group that is durable, and answers it. Resolves before the answers are written. Never rejects. */
+  async #promise({ jobs, answers, commit, began }: StoredGroup): Promise<void> {
+    const { committer, clock, onCommit } = this.#options;
+    try {
+      // What follows on a commit that failed was never promised either.
+      if (this.#failure !== undefined) throw this.#failure;
+      if (commit !== undefined) await committer.promise(commit);
+    } catch (error) {
+      this.#giveUp(jobs, error);
+      return;
+    }
+    const leafHashes = commit?.leafHashes ?? NO_HASHES;
+    if (commit !== undefined) onCommit?.(leafHashes);
+    let entries = 0;
+    for (const job of jobs) {
+      entries += job.entries;
+      this.#pendingBytes -= job.bytes;
+      if (job.cost > 0) this.#options.room?.release(job.cost);
+    }
+    this.#pendingEntries -= entries;
+    const end = clock.monotonicMicros();
+    if (entries >= TELLING) this.#pace = (this.#pace + (end - Math.max(began, this.#lastEnd)) / entries) / 2;
+    this.#lastEnd = end;
+    // When the disk has work again: to write answers first left it idle for a third of the time at 64 connections.
+    setImmediate(() => {
+      for (const answer of answers) answer(leafHashes);
+    });
+  }
+
+  #giveUp(jobs: readonly Job[], error: unknown): void {
+    this.fail(error);
+    for (const job of jobs) job.reject(this.#failure);
+  }
+}
+
+/** Whether a job does something else than to append: it may ask what the commit before it has made of the logs, and what follows may ask the same of it. */
+function isChange({ entries }: Job): boolean {
+  return entries === 0;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** What is wrong with a row that the job asks for. */

@@ -10,8 +10,8 @@ import type { Promised } from './guard.ts';
 export type Verdict =
   /** The database is exactly where the guard says. */
   | { readonly action: 'accept' }
-  /** The database has one commit more: durable, never acknowledged. Check it, then promise it. */
-  | { readonly action: 'adopt' }
+  /** The database has one commit more, or two: durable, never acknowledged. Check them, then promise those after number `promised`, in turn. */
+  | { readonly action: 'adopt'; readonly promised: number }
   /** A first start was interrupted before its first commit: make the database again. */
   | { readonly action: 'restart-init' }
   | { readonly action: 'refuse'; readonly reason: string };
@@ -21,6 +21,12 @@ export interface DatabaseEnd {
   readonly n: number;
   recordHash(n: number): Uint8Array | undefined;
 }
+
+/**
+ * So many commits may be durable that nobody was told of: one is stored while the one before it is being promised. Before the first there is
+ * nothing to go on from.
+ */
+const MOST_ADOPTED = 2;
 
 /** Decides from the two slots (`undefined`: torn) and the database's end. */
 export function judgeStart(
@@ -40,7 +46,7 @@ export function judgeStart(
   if (database.n < newest.n) {
     return refuse(`rollback: the database ends at commit ${database.n}, but commit ${newest.n} was promised`);
   }
-  if (database.n > newest.n + 1) {
+  if (database.n > newest.n + (newest.n === 0 ? 1 : MOST_ADOPTED)) {
     return refuse(`the database is at commit ${database.n}, but the guard has promised only ${newest.n}`);
   }
   for (const slot of valid) {
@@ -50,7 +56,7 @@ export function judgeStart(
       return refuse(`commit ${slot.n} in the database is not the one that was promised: another history`);
     }
   }
-  if (database.n === newest.n + 1) return { action: 'adopt' };
+  if (database.n > newest.n) return { action: 'adopt', promised: newest.n };
   if (older === undefined) {
     return refuse(
       `one slot of the guard is damaged, yet the database has no commit after ${newest.n} that explains it`,

@@ -15,7 +15,7 @@ export async function openLogServer(
   backing: Backing,
   slots: OpenDirectory['content']['slots'],
   options: LogServerOptions,
-): Promise<{ server: LogServer; adopted: boolean }> {
+): Promise<{ server: LogServer; adopted: number }> {
   const keys = makeKeyRing(backing.masterSeed, backing.storeId);
   const recovered = await recover({ ...backing, slots, keys });
   return { server: new LogServer(backing, recovered, options), adopted: recovered.adopted };
@@ -35,8 +35,8 @@ export interface StartedServer {
   readonly server: LogServer;
   /** Only on a first start. */
   readonly first: FirstStart | undefined;
-  /** Whether a durable commit that was never acknowledged has been adopted. */
-  readonly adopted: boolean;
+  /** How many durable commits that were never acknowledged have been adopted. */
+  readonly adopted: number;
   /** What is known of the free space. */
   readonly space: FreeSpace;
   close(): Promise<void>;
@@ -124,7 +124,7 @@ async function startIn(
   const options = { ...given, room: space };
   try {
     const { server, first, adopted } = opened.firstStart
-      ? { ...(await createLogServer(opened, options)), adopted: false }
+      ? { ...(await createLogServer(opened, options)), adopted: 0 }
       : { ...(await openLogServer(opened, opened.content.slots, options)), first: undefined };
     await server.askWitnesses();
     await opened.finish();

@@ -112,7 +112,7 @@ export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId
     }
     const { log, fits, isUse } = same[0] as WantedId;
     const row = readRow(bytes);
-    const { treeSize } = log.state;
+    const { treeSize } = log.sequenced;
     if (row === undefined || row.count === 0 || row.leafIndex + row.count > treeSize || !fits(row)) {
       fail(key, `log ${log.name}: the id row ${key} is damaged`);
       continue;

@@ -62,7 +62,7 @@ interface Trial {
   readonly plan: Plan;
   readonly ended: readonly Ended[];
   readonly acknowledged: number;
-  readonly adopted: boolean;
+  readonly adopted: number;
   readonly violations: readonly string[];
 }
 
@@ -99,7 +99,7 @@ async function manyTrials(setting: Setting, { count, seed, progress }: HarnessRu
       if (reached && (!plan.fault.single || ended[1]?.reached === true)) add('double');
       for (const { outcome } of reached ? ended : []) add(outcome);
       add('acknowledged', acknowledged);
-      if (adopted) add('adopted commits');
+      if (adopted > 0) add('adopted commits', adopted);
       for (const text of found) violations.push({ seed: own, text: `${titleOf(plan)}: ${text}` });
       progress(tried);
     }
@@ -267,16 +267,16 @@ function told(stderr: string): string {
 }
 
 interface Clean {
-  readonly adopted: boolean;
+  readonly adopted: number;
   readonly violations: readonly string[];
 }
 
-const CLEAN: Clean = { adopted: false, violations: [] };
+const CLEAN: Clean = { adopted: 0, violations: [] };
 
 /** A server without a fault on what is left: it starts, and everything that was promised is there. Then fsck. */
 async function startClean(options: Endured['options'], promises: Promises): Promise<Clean> {
   const server = await ServerProcess.start(options);
-  const adopted = server.stderr.includes('adopted one commit');
+  const { adopted } = server;
   if (server.url === '') {
     const { code, signal } = await server.exited;
     return { adopted, violations: [`a clean start gave ${code ?? signal}: ${told(server.stderr)}`] };

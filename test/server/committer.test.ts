@@ -1,16 +1,24 @@
 /** What one commit collects, and in which order it becomes true. */
 import { describe, expect, test } from '@jest/globals';
-import { Committer, Transaction } from '../../server/committer.ts';
+import { type Commit, Committer, Transaction } from '../../server/committer.ts';
 import { frame } from '../../server/frames.ts';
-import type { Guard } from '../../server/guard.ts';
+import type { Guard, Promised } from '../../server/guard.ts';
 import type { LogDefinition } from '../../server/log.ts';
-import { LogSum } from '../../server/storage/commit-record.ts';
-import { logDefinitionKey } from '../../server/storage/keys.ts';
+import { commitRecordHash, LogSum, parseCommitRecord } from '../../server/storage/commit-record.ts';
+import { commitKey, logDefinitionKey } from '../../server/storage/keys.ts';
 import { MemoryStore } from '../../server/storage/memory.ts';
 import { utf8 } from '../../tree/bytes.ts';
 import { append, firstStart } from './memory-server.ts';
 
 const leaf = utf8('leaf');
+
+/** All steps of a commit, one after the other. */
+async function commitWith(committer: Committer, transaction: Transaction): Promise<Commit> {
+  const commit = committer.prepare(transaction);
+  await committer.store(commit);
+  await committer.promise(commit);
+  return commit;
+}
 
 describe('a transaction', () => {
   test('knows what it will have made of a log, while the log itself stays as it is', async () => {
@@ -108,9 +116,36 @@ describe('a commit', () => {
     const transaction = new Transaction();
     transaction.append(main, leaf, 70);
     transaction.whenDone(() => note('done'));
-    expect([...(await committer.commit(transaction)).values()].map(({ length }) => length)).toEqual([32]);
+    const { leafHashes, promised } = await commitWith(committer, transaction);
+    expect([...leafHashes.values()].map(({ length }) => length)).toEqual([32]);
     expect(seen).toEqual(['owner 0', 'batch 0', 'promise 8 0', 'done 1']);
-    expect(committer.n).toBe(8);
+    expect(promised.n).toBe(8);
+  });
+
+  test('goes on from the one before, which may still be on its way', async () => {
+    const { main } = await firstStart();
+    const store = new MemoryStore();
+    const promises: Promised[] = [];
+    const guard: Guard = { checkOwner: () => {}, promise: async (promised) => void promises.push(promised) };
+    const committer = new Committer(store, guard, end());
+    const commits = [];
+    for (let i = 0; i < 2; i++) {
+      const transaction = new Transaction();
+      expect(transaction.append(main, leaf, 70 + i)).toBe(i);
+      const commit = committer.prepare(transaction);
+      await committer.store(commit);
+      commits.push(commit);
+      expect([main.state.treeSize, main.sequenced.treeSize]).toEqual([0, i + 1]);
+    }
+    for (const [i, commit] of commits.entries()) {
+      await committer.promise(commit);
+      expect([main.state.treeSize, main.state.lastReceivedAt]).toEqual([i + 1, 70 + i]);
+    }
+    const records = await Promise.all(promises.map(({ n }) => store.get(commitKey(n))));
+    expect(promises.map(({ n }) => n)).toEqual([8, 9]);
+    for (const [i, record] of records.entries())
+      expect(commitRecordHash(record as Uint8Array)).toEqual(promises[i]?.recordHash);
+    expect(parseCommitRecord(records[1] as Uint8Array).previous).toEqual(promises[0]?.recordHash);
   });
 
   test('keeps nothing of what it needed for itself alone', async () => {
@@ -121,7 +156,7 @@ describe('a commit', () => {
       const transaction = new Transaction();
       transaction.append(main, leaf, 70);
       const slab = transaction.slab.take(1).buffer;
-      const leafHashes = await committer.commit(transaction);
+      const { leafHashes } = await commitWith(committer, transaction);
       expect(transaction.slab.take(1).buffer).toBe(slab);
       const { open, partials, frontier, rootHash } = main.state;
       const kept = [open.bytes, open.starts, ...partials, ...frontier, rootHash, ...leafHashes.values()];
@@ -143,7 +178,7 @@ describe('a commit', () => {
     const committer = new Committer(store, guard, end());
     const transaction = new Transaction();
     transaction.append(main, leaf, 70);
-    await expect(committer.commit(transaction)).rejects.toThrow('deposed');
-    expect([store.rows().length, main.state.treeSize, committer.n]).toEqual([0, 0, 7]);
+    await expect(commitWith(committer, transaction)).rejects.toThrow('deposed');
+    expect([store.rows().length, main.state.treeSize]).toEqual([0, 0]);
   });
 });

@@ -22,7 +22,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createGuard, type GuardContent, GuardError, GuardFile, readGuard } from '../../server/guard.ts';
+import { createGuard, type GuardContent, GuardError, GuardFile, lastPromised, readGuard } from '../../server/guard.ts';
 
 const BLOCK = 4096;
 const storeId = new Uint8Array(32).fill(0x51);
@@ -180,6 +180,14 @@ describe('damage', () => {
   test('a half-written slot is torn', () => {
     writeBlock(0, block('indelible guard 1', storeId, 4n, hashOf(4)).subarray(0, 60));
     expect(slotNumbers(openGuard().content)).toEqual([undefined, 3]);
+  });
+
+  test('of a torn promise it is known which it was: nothing was acknowledged after it', () => {
+    expect(lastPromised(openGuard().content)).toBe(3);
+    writeBlock(0, block('indelible guard 1', storeId, 4n, hashOf(4)).subarray(0, 60));
+    expect(lastPromised(openGuard().content)).toBe(4);
+    const slots = [{ n: 4, recordHash: hashOf(4) }, undefined] as const;
+    expect(lastPromised({ ...openGuard().content, slots })).toBe(5);
   });
 
   test('both slots torn: unreadable', () => {

@@ -78,7 +78,7 @@ export async function restart(
   world: World,
   changed: Partial<World> = {},
   extra: Options = {},
-): Promise<Run & { readonly adopted: boolean }> {
+): Promise<Run & { readonly adopted: number }> {
   const next = { ...world, ...changed };
   const store = new FaultyStore(new MemoryStore(next.rows.rows()));
   const { all, fatal, damage } = options(extra, next.clock);

@@ -54,7 +54,7 @@ describe('a start that finds what was promised', () => {
     await append(run, run.main, 20);
     await run.server.close();
     const again = await restart(run.world);
-    expect(again.adopted).toBe(false);
+    expect(again.adopted).toBe(0);
     expect(again.main.state).toEqual(run.main.state);
     expect(again.main.published).toEqual(run.main.published);
     expect(again.main.definition).toEqual(run.main.definition);
@@ -178,14 +178,40 @@ describe('against the guard', () => {
   test('a tail of one commit is adopted, and then promised', async () => {
     const world = await grownWorld(5, 2);
     const run = await restart(guarded(world, slotOf(world, 2), slotOf(world, 3)));
-    expect([run.adopted, run.main.state.treeSize]).toEqual([true, 7]);
+    expect([run.adopted, run.main.state.treeSize]).toEqual([1, 7]);
     expect(world.guard.slots).toEqual([slotOf(world, 4), slotOf(world, 3)]);
-    expect((await restart(run.world)).adopted).toBe(false);
+    expect((await restart(run.world)).adopted).toBe(0);
+  });
+
+  test('a tail of two commits is adopted, and both are promised in turn', async () => {
+    const world = await grownWorld(5, 2);
+    guarded(world, slotOf(world, 2), slotOf(world, 1));
+    const run = await restart(world);
+    expect([run.adopted, run.main.state.treeSize]).toEqual([2, 7]);
+    expect(world.guard.slots).toEqual([slotOf(world, 4), slotOf(world, 3)]);
+    expect((await restart(run.world)).adopted).toBe(0);
+  });
+
+  test('where only the first promise of two can be made, the next start adopts the other', async () => {
+    const world = await grownWorld(5, 2);
+    guarded(world, slotOf(world, 2), slotOf(world, 1));
+    const { promise } = world.guard;
+    world.guard.promise = async (promised) => {
+      if (promised.n === 4) throw new Error('planted crash');
+      await promise.call(world.guard, promised);
+    };
+    await expect(restart(world)).rejects.toThrow('planted crash');
+    expect(world.guard.slots).toEqual([slotOf(world, 2), slotOf(world, 3)]);
+    world.guard.promise = promise;
+    expect((await restart(world)).adopted).toBe(1);
+    expect(world.guard.slots).toEqual([slotOf(world, 4), slotOf(world, 3)]);
   });
 
   test('a torn slot is explained by a tail, and by nothing else', async () => {
     const world = await grownWorld(5, 2);
-    expect((await restart(guarded(world, undefined, slotOf(world, 3)))).adopted).toBe(true);
+    expect((await restart(guarded(world, undefined, slotOf(world, 3)))).adopted).toBe(1);
+    expect((await restart(guarded(world, slotOf(world, 2), undefined))).adopted).toBe(2);
+    expect(world.guard.slots).toEqual([slotOf(world, 4), slotOf(world, 3)]);
     expect(await refusal(guarded(world, slotOf(world, 4), undefined))).toMatch(/one slot/);
     expect(await refusal(guarded(world, undefined, undefined))).toMatch(/both slots/);
   });
@@ -199,9 +225,10 @@ describe('against the guard', () => {
     expect(await refusal(run.world, older)).toMatch(/rollback.*commit 2.*commit 4/);
   });
 
-  test('a database two commits ahead of the guard is refused', async () => {
+  test('a database three commits ahead of the guard is refused', async () => {
     const world = await grownWorld(5, 2);
-    expect(await refusal(guarded(world, slotOf(world, 2), slotOf(world, 1)))).toMatch(/commit 4.*only 2/);
+    const none = { n: 0, recordHash: new Uint8Array(32) };
+    expect(await refusal(guarded(world, none, slotOf(world, 1)))).toMatch(/commit 4.*only 1/);
   });
 
   test('another history of the same length is refused', async () => {
@@ -218,7 +245,7 @@ describe('against the guard', () => {
   test('a tail that is not what its record says is not adopted, and nothing is promised', async () => {
     const world = await grownWorld(5, 300);
     const tail = (): World => guarded(world, slotOf(world, 2), slotOf(world, 3));
-    expect((await restart(tail())).adopted).toBe(true);
+    expect((await restart(tail())).adopted).toBe(1);
     for (const [key, at] of [
       [`log/main/open/${fixed(256)}`, 44 * 43 + 5],
       ['stream/main/entries/000', 9000],
@@ -237,7 +264,7 @@ describe('against the guard', () => {
   test('what was promised already is not promised again', async () => {
     const world = await grownWorld(5, 2);
     world.guard.failNext('deposed');
-    expect((await restart(world)).adopted).toBe(false);
+    expect((await restart(world)).adopted).toBe(0);
   });
 
   test('the first record has none before it, whatever the guard says', async () => {
@@ -279,7 +306,7 @@ describe('against the guard', () => {
     guarded(world, slotOf(world, 2), slotOf(world, 3));
     world.guard.failNext('deposed', false);
     await expect(restart(world)).rejects.toMatchObject({ code: 'deposed' });
-    expect((await restart(world)).adopted).toBe(true);
+    expect((await restart(world)).adopted).toBe(1);
   });
 });
 

@@ -32,9 +32,11 @@ describe('accepted', () => {
     ['commit 1 was promised', 0, 1, 1, 'accept'],
     ['the database is where the guard says', 6, 7, 7, 'accept'],
     ['the database has one commit more', 6, 7, 8, 'adopt'],
+    ['the database has two commits more', 6, 7, 9, 'adopt'],
     ['the first promise was torn: commit 1 explains it', 0, TORN, 1, 'adopt'],
     ['the promise of commit 2 was torn', 1, TORN, 2, 'adopt'],
     ['the promise of commit 8 was torn', 7, TORN, 8, 'adopt'],
+    ['the promise of commit 8 was torn while commit 9 was stored', 7, TORN, 9, 'adopt'],
   ] as const)('%s', (_, a, b, n, action) => {
     expect(judge(a, b, n)).toBe(action);
   });
@@ -45,7 +47,7 @@ test('every other combination of slots and database is refused', () => {
   const states: Slot[] = [TORN, 0, 1, 2, 3, 4, 5];
   for (const [i, a] of states.entries()) {
     for (const b of states.slice(i)) {
-      for (let n = 0; n <= 7; n++) {
+      for (let n = 0; n <= 9; n++) {
         const action = judge(a, b, n);
         if (action !== 'refuse') accepted.set(`${a ?? 'torn'} ${b ?? 'torn'} | ${n}`, action);
       }
@@ -54,9 +56,11 @@ test('every other combination of slots and database is refused', () => {
   const expected = new Map<string, Verdict['action']>([['0 0 | 0', 'restart-init']]);
   expected.set('0 0 | 1', 'adopt');
   for (let n = 0; n <= 5; n++) expected.set(`torn ${n} | ${n + 1}`, 'adopt');
+  for (let n = 1; n <= 5; n++) expected.set(`torn ${n} | ${n + 2}`, 'adopt');
   for (let n = 1; n <= 5; n++) {
     expected.set(`${n - 1} ${n} | ${n}`, 'accept');
     expected.set(`${n - 1} ${n} | ${n + 1}`, 'adopt');
+    expected.set(`${n - 1} ${n} | ${n + 2}`, 'adopt');
   }
   expect(new Map([...accepted].sort())).toEqual(new Map([...expected].sort()));
 });
@@ -69,7 +73,7 @@ describe('refused', () => {
     };
     expect(reason(6, 7, 5)).toMatch(/rollback.*\b5\b.*\b7\b/);
     expect(reason(6, 7, 0)).toMatch(/rollback.*\b0\b.*\b7\b/);
-    expect(reason(6, 7, 9)).toMatch(/\b9\b.*\b7\b/);
+    expect(reason(6, 7, 10)).toMatch(/\b10\b.*\b7\b/);
     expect(reason(4, 7, 7)).toMatch(/\b4\b.*\b7\b/);
     expect(reason(TORN, TORN, 7)).toMatch(/both slots/);
     expect(reason(TORN, 7, 7)).toMatch(/one slot.*\b7\b/);

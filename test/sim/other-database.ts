@@ -50,7 +50,7 @@ async function otherDatabase(
   const { host, random } = options;
   const promised = host.promised();
   if (random() < 0.3) {
-    const disk = await forge(options, host.backup(), promised + 2 + Math.floor(random() * 2));
+    const disk = await forge(options, host.backup(), promised + 3 + Math.floor(random() * 2));
     return { what: 'databases ahead of the guard', disk };
   }
   if (backup === undefined) return undefined;

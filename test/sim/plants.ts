@@ -1,5 +1,5 @@
 /** Bugs that the simulation has to find: each is a way in which a log server can be wrong, and most of them some log server was. */
-import { type Bug, FAILURE_FORGOTTEN, OWNER_NOT_CHECKED, ROLLBACK_ACCEPTED } from '../support/plant.ts';
+import { type Bug, FAILURE_FORGOTTEN, OWNER_NOT_CHECKED, PROMISED_FIRST, ROLLBACK_ACCEPTED } from '../support/plant.ts';
 
 /** Texts of a build, as its compiler writes them. */
 function bug(file: string, text: string, replacement: string): Bug {
@@ -7,22 +7,18 @@ function bug(file: string, text: string, replacement: string): Bug {
 }
 
 const COMMIT = 'await this.#store.commit(writes);';
-const PROMISE = 'await this.#guard.promise({ n, recordHash });';
+const PROMISE = 'await this.#guard.promise(promised);';
 
 export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   // When somebody is told
   'acknowledged-before-durable': [
-    bug('committer.js', COMMIT, 'const stored = this.#store.commit(writes);\n        stored.catch(() => {});'),
-    bug('committer.js', PROMISE, 'stored.then(() => this.#guard.promise({ n, recordHash })).catch(() => {});'),
+    bug('committer.js', COMMIT, 'this.stored = this.#store.commit(writes);\n        this.stored.catch(() => {});'),
+    bug('committer.js', PROMISE, 'this.stored.then(() => this.#guard.promise(promised)).catch(() => {});'),
   ],
-  'acknowledged-before-guard': [
-    bug('committer.js', PROMISE, 'this.#guard.promise({ n, recordHash }).catch(() => {});'),
-  ],
-  'guard-before-batch': [
-    bug('committer.js', COMMIT, PROMISE),
-    bug('committer.js', `${PROMISE}\n        this.#end`, `${COMMIT}\n        this.#end`),
-  ],
+  'acknowledged-before-guard': [bug('committer.js', PROMISE, 'this.#guard.promise(promised).catch(() => {});')],
+  'guard-before-batch': PROMISED_FIRST,
   'shown-before-durable': [
+    bug('committer.js', 'async store({ writes }) {', 'async store({ writes, states }) {'),
     bug(
       'committer.js',
       COMMIT,
@@ -36,6 +32,21 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
       'log.published = published;',
     ),
   ],
+  'stored-ahead-of-two-promises': [
+    bug(
+      'sequencer.js',
+      'await before;\n            if (group !== undefined)\n                before = this.#promise(group);',
+      'if (group !== undefined)\n                before = before.then(() => this.#promise(group));',
+    ),
+  ],
+  'promised-out-of-turn': [
+    bug(
+      'sequencer.js',
+      'await before;\n            if (group !== undefined)\n                before = this.#promise(group);',
+      'if (group !== undefined)\n                before = this.#promise(group);',
+    ),
+  ],
+  'change-on-what-is-not-promised': [bug('sequencer.js', 'const alone = jobs.some(isChange);', 'const alone = false;')],
   'replay-answered-before-durable': [
     bug(
       'append.js',
@@ -86,8 +97,8 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   'wrong-index-after-batch': [
     bug(
       'committer.js',
-      'const first = log.state.treeSize + touched.leaves.count;',
-      'const first = log.state.treeSize;',
+      'const first = log.sequenced.treeSize + touched.leaves.count;',
+      'const first = log.sequenced.treeSize;',
     ),
   ],
   'frozen-log-appended': [bug('group.js', "if (status !== 'active')", 'if (false)')],
@@ -124,9 +135,11 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   'record-hash-ignored': [
     bug('start-rules.js', 'if (hash === undefined || !equalBytes(hash, slot.recordHash)) {', 'if (false) {'),
   ],
-  'two-commits-adopted': [
-    bug('start-rules.js', 'if (database.n > newest.n + 1) {', 'if (false) {'),
-    bug('start-rules.js', 'if (database.n === newest.n + 1)', 'if (database.n > newest.n)'),
+  'three-commits-adopted': [
+    bug('start-rules.js', 'if (database.n > newest.n + (newest.n === 0 ? 1 : MOST_ADOPTED)) {', 'if (false) {'),
+  ],
+  'last-of-two-promised-alone': [
+    bug('recovery.js', 'for (let i = verdict.promised + 1; i <= n; i++)', 'for (let i = n; i <= n; i++)'),
   ],
   'adopted-without-promise': [bug('recovery.js', "if (verdict.action === 'adopt')", 'if (false)')],
   'guard-of-one-slot': [

@@ -40,11 +40,15 @@ export function planted(bugs: readonly Bug[]): ReadonlyMap<string, string> {
 export const ACKNOWLEDGED_TOO_EARLY: readonly Bug[] = [
   {
     file: 'server/committer.js',
-    text: 'await this.#store.commit(writes);',
-    replacement:
-      'setTimeout(() => { this.#store.commit(writes).then(() => this.#guard.promise({ n, recordHash })); }, 30);',
+    text: 'async store({ writes }) {',
+    replacement: 'async store({ writes, promised }) {',
   },
-  { file: 'server/committer.js', text: 'await this.#guard.promise({ n, recordHash });', replacement: '' },
+  {
+    file: 'server/committer.js',
+    text: 'await this.#store.commit(writes);',
+    replacement: 'setTimeout(() => { this.#store.commit(writes).then(() => this.#guard.promise(promised)); }, 30);',
+  },
+  { file: 'server/committer.js', text: 'await this.#guard.promise(promised);', replacement: '' },
   // Which the publisher would notice, as it reads back what it signs; the clients are to notice.
   {
     file: 'server/publisher.js',
@@ -52,6 +56,21 @@ export const ACKNOWLEDGED_TOO_EARLY: readonly Bug[] = [
     replacement:
       'await new Promise((resolve) => setTimeout(resolve, 200));\n        const frontier = await verifyGrowth(',
   },
+];
+
+/** Promises what the database does not hold yet. */
+export const PROMISED_FIRST: readonly Bug[] = [
+  {
+    file: 'server/committer.js',
+    text: 'async promise({ transaction, promised, states }) {\n        await this.#guard.promise(promised);',
+    replacement: 'async promise({ transaction, writes, states }) {\n        await this.#store.commit(writes);',
+  },
+  {
+    file: 'server/committer.js',
+    text: 'this.#guard.checkOwner();\n        await this.#store.commit(writes);',
+    replacement: 'await this.#guard.promise(promised);',
+  },
+  { file: 'server/committer.js', text: 'async store({ writes }) {', replacement: 'async store({ promised }) {' },
 ];
 
 /** Goes on without looking whether somebody else owns the data directory now. */
@@ -95,7 +114,7 @@ export const FAILURE_FORGOTTEN: readonly Bug[] = [
   { file: 'server/storage/level.js', text: 'if (this.#failure !== undefined)', replacement: 'if (false)' },
   {
     file: 'server/sequencer.js',
-    text: 'this.fail(error);\n                for (const job of jobs)\n                    job.reject(this.#failure);\n                break;',
+    text: 'this.fail(error);\n        for (const job of jobs)\n            job.reject(this.#failure);',
     replacement:
       "for (const job of jobs) job.reject(new ServerError('outcome_unknown', 'a commit failed', { cause: error }));",
   },
@@ -151,7 +170,7 @@ export const DISK_ERROR_IS_USAGE: readonly Bug[] = [
 export const TAIL_REFUSED: readonly Bug[] = [
   {
     file: 'server/start-rules.js',
-    text: "return { action: 'adopt' };",
+    text: "return { action: 'adopt', promised: newest.n };",
     replacement: "return refuse('there is a commit that nobody promised');",
   },
 ];

@@ -66,6 +66,11 @@ export class ServerProcess {
     this.exited = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
   }
 
+  /** Commits that nobody had been told of and that it adopted, as it says. */
+  get adopted(): number {
+    return Number(/adopted (\d+) commits/.exec(this.stderr)?.[1] ?? 0);
+  }
+
   /** Starts a server and waits until it listens or has exited; `url` is empty in the second case. */
   static async start({
     dataDir,

@@ -1,6 +1,6 @@
 /** The power is cut under load, at a first start and while a server recovers; the disk loses what it had in its cache. */
 import { cannotUseImages } from '../../support/ext4-image.ts';
-import { ACKNOWLEDGED_TOO_EARLY, type Bug } from '../../support/plant.ts';
+import { ACKNOWLEDGED_TOO_EARLY, type Bug, PROMISED_FIRST } from '../../support/plant.ts';
 import { PROMISE_BROKEN } from '../expected.ts';
 import type { Harness } from '../harness.ts';
 import { powerRun } from '../power.ts';
@@ -18,13 +18,6 @@ const GUARD_NOT_SYNCED: Bug = {
   file: 'server/guard.js',
   text: 'SYNCED ? constants.O_RDWR + constants.O_DSYNC : constants.O_RDWR',
   replacement: 'constants.O_RDWR',
-};
-
-/** A promise that the database does not hold yet. */
-const PROMISED_FIRST: Bug = {
-  file: 'server/committer.js',
-  text: 'await this.#store.commit(writes);\n        await this.#guard.promise({ n, recordHash });',
-  replacement: 'await this.#guard.promise({ n, recordHash });\n        await this.#store.commit(writes);',
 };
 
 /** Guard, master seed and format under their names before they are on the disk. */
@@ -48,7 +41,7 @@ export const harness: Harness = {
     'batch-not-synced': { bugs: [BATCH_NOT_SYNCED], count: 20, expect: PROMISE_BROKEN },
     'guard-not-synced': { bugs: [GUARD_NOT_SYNCED], count: 20, expect: PROMISE_BROKEN },
     'nothing-synced': { bugs: [BATCH_NOT_SYNCED, GUARD_NOT_SYNCED], count: 20, expect: PROMISE_BROKEN },
-    'promised-first': { bugs: [PROMISED_FIRST], count: 20, expect: PROMISE_BROKEN },
+    'promised-first': { bugs: PROMISED_FIRST, count: 20, expect: PROMISE_BROKEN },
     'new-files-not-synced': { bugs: [NEW_FILES_NOT_SYNCED], count: 20, expect: /refused to start/ },
     'acknowledged-too-early': { bugs: ACKNOWLEDGED_TOO_EARLY, count: 20, expect: PROMISE_BROKEN },
   },
