@@ -46,7 +46,6 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
       'if (group !== undefined)\n                before = this.#promise(group);',
     ),
   ],
-  'change-on-what-is-not-promised': [bug('sequencer.js', 'const alone = jobs.some(isChange);', 'const alone = false;')],
   'replay-answered-before-durable': [
     bug(
       'append.js',
