@@ -156,7 +156,7 @@ export async function runServer(
     logger.info({ witness: witness.verifierKey.text, logs: witness.logs }, 'this server is a witness too');
     if (witness.logs === 0) logger.warn(NO_LOGS);
   }
-  if (started.adopted > 0) logger.warn(`adopted ${started.adopted} commits that were durable but never acknowledged`);
+  if (started.adopted > 0) logger.warn(`adopted durable commits that were never acknowledged: ${started.adopted}`);
   const limits = {
     maxEventSize: config.maxEventSize,
     maxEvents: config.maxEvents,

@@ -7,7 +7,8 @@
  *
  *   pending (in the pool) → sequenced (has its index) → durable (batch, guard, owner) → answered
  *
- * A failed commit ends everything: all waiting jobs learn `outcome_unknown`, nothing more is accepted, the process exits.
+ * A failed commit ends everything: all waiting jobs learn `outcome_unknown`, nothing more is accepted, the process exits. Only a commit before
+ * it whose promise succeeds is still answered.
  */
 import { type Appended, type AppendRequest, buildAppend, wantedIds } from './append.ts';
 import { buildRawAppend, type RawAppended, type RawAppendRequest, wantedRawId } from './append-raw.ts';
@@ -320,6 +321,8 @@ export class Sequencer {
     try {
       const ids = jobs.some(({ ids }) => ids.length > 0) ? jobs.flatMap(({ ids }) => ids) : NO_IDS;
       const { stored, damaged } = ids.length === 0 ? NO_USED_IDS : await readUsedIds(this.#options, ids);
+      // Nothing is written after a failure, not even what was taken before it.
+      if (this.#failure !== undefined) throw this.#failure;
       const group: Group = { transaction: new Transaction(), now: clock.now(), stored, fresh: new Map() };
       const answers: Answer[] = [];
       for (const job of jobs) {
@@ -352,6 +355,10 @@ export class Sequencer {
       return;
     }
     const leafHashes = commit?.leafHashes ?? NO_HASHES;
+    // When the disk has work again: to write answers first left it idle for a third of the time at 64 connections.
+    setImmediate(() => {
+      for (const answer of answers) answer(leafHashes);
+    });
     if (commit !== undefined) onCommit?.(leafHashes);
     let entries = 0;
     for (const job of jobs) {
@@ -363,10 +370,6 @@ export class Sequencer {
     const end = clock.monotonicMicros();
     if (entries >= TELLING) this.#pace = (this.#pace + (end - Math.max(began, this.#lastEnd)) / entries) / 2;
     this.#lastEnd = end;
-    // When the disk has work again: to write answers first left it idle for a third of the time at 64 connections.
-    setImmediate(() => {
-      for (const answer of answers) answer(leafHashes);
-    });
   }
 
   #giveUp(jobs: readonly Job[], error: unknown): void {

@@ -192,6 +192,25 @@ describe('against the guard', () => {
     expect((await restart(run.world)).adopted).toBe(0);
   });
 
+  test('a tail of two whose first commit is damaged is not adopted, and nothing is promised', async () => {
+    const run = await firstStart();
+    await append(run, run.main, 5);
+    await run.server.publisher.publishDue();
+    await append(run, run.main, 3);
+    await append(run, run.main, 2);
+    await run.server.sequencer.close();
+    const tail = (): World => guarded(run.world, slotOf(run.world, 2), slotOf(run.world, 3));
+    expect((await restart(tail())).adopted).toBe(2);
+    for (const [key, at] of [
+      [`log/main/open/${fixed(5)}`, 40],
+      [commitKey(4), 80],
+    ] as const) {
+      const altered = edited(run.world, (rows) => change(rows, key, at));
+      await refusal(tail(), altered);
+      expect(run.world.guard.slots).toEqual([slotOf(run.world, 2), slotOf(run.world, 3)]);
+    }
+  });
+
   test('where only the first promise of two can be made, the next start adopts the other', async () => {
     const world = await grownWorld(5, 2);
     guarded(world, slotOf(world, 2), slotOf(world, 1));

@@ -337,6 +337,23 @@ describe('while the guard takes a promise', () => {
     expect([again.adopted, again.main.state.treeSize]).toEqual([2, 3]);
   });
 
+  test('a change that waits for a promise which fails is neither built nor written', async () => {
+    const { run, first } = await held();
+    let built = false;
+    const change = codeOf(
+      run.server.sequencer.change((transaction) => {
+        built = true;
+        transaction.put('a', new Uint8Array(1));
+      }),
+    );
+    await settle();
+    run.server.sequencer.fail(new Error('planted'));
+    run.guard.release();
+    expect(await Promise.all([first, change])).toEqual(['ok', 'outcome_unknown']);
+    await run.server.close();
+    expect([built, run.store.commits.length]).toEqual([false, 2]);
+  });
+
   test('a batch that fails behind it leaves what was promised acknowledged', async () => {
     const { run, first } = await held();
     run.store.failNext('durable');

@@ -42,7 +42,7 @@ export async function tryOtherDatabase(options: OtherDatabaseOptions, backup: Ba
   faults.paused = false;
 }
 
-/** An older one; one that went another way since, with as many commits or one more; or one that went on without the guard. */
+/** An older one; one that went another way since, with as many commits or up to two more; or one that went on without the guard. */
 async function otherDatabase(
   options: OtherDatabaseOptions,
   backup: Backup | undefined,
@@ -57,7 +57,7 @@ async function otherDatabase(
   const behind = promised - lastCommit(backup.disk);
   if (behind <= 0) return undefined;
   if (behind > MAX_FORGED || random() < 0.3) return { what: 'older databases', disk: backup.disk };
-  const disk = await forge(options, backup, promised + (random() < 0.3 ? 1 : 0));
+  const disk = await forge(options, backup, promised + (random() < 0.3 ? 1 + Math.floor(2 * random()) : 0));
   return { what: 'databases of another history', disk };
 }
 

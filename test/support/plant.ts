@@ -109,8 +109,19 @@ export const NO_WATERMARK: readonly Bug[] = [
   },
 ];
 
-/** Says that a commit failed, and goes on with the next one, as LevelDB itself would. */
+/** Says that a commit failed, and goes on with another one in its place, as LevelDB itself would. */
 export const FAILURE_FORGOTTEN: readonly Bug[] = [
+  {
+    file: 'server/committer.js',
+    text: 'this.#end = { ...end, n, recordHash, logCount };',
+    replacement:
+      'this.forget = () => { this.#end = end; for (const [log] of states) log.sequenced = log.state; };\n        this.#end = { ...end, n, recordHash, logCount };',
+  },
+  {
+    file: 'server/committer.js',
+    text: 'await this.#store.commit(writes);',
+    replacement: 'await this.#store.commit(writes).catch((error) => { this.forget(); throw error; });',
+  },
   { file: 'server/storage/level.js', text: 'if (this.#failure !== undefined)', replacement: 'if (false)' },
   {
     file: 'server/sequencer.js',

@@ -68,7 +68,7 @@ export class ServerProcess {
 
   /** Commits that nobody had been told of and that it adopted, as it says. */
   get adopted(): number {
-    return Number(/adopted (\d+) commits/.exec(this.stderr)?.[1] ?? 0);
+    return Number(/adopted durable commits that were never acknowledged: (\d+)/.exec(this.stderr)?.[1] ?? 0);
   }
 
   /** Starts a server and waits until it listens or has exited; `url` is empty in the second case. */
