@@ -11,6 +11,7 @@ export const harness: Harness = {
   unit: 'floods',
   count: { quick: 4, full: 40 },
   alone: true,
+  least: { appended: 100, refused: 1000, 'quiet appends': 20 },
   plants: {
     'nothing-is-limited': {
       bugs: [{ file: 'server/http/rate-limiter.js', text: 'if (missing > 0)', replacement: 'if (false)' }],

@@ -35,6 +35,7 @@ export const harness: Harness = {
   unit: 'seconds',
   count: { quick: 30, full: 600 },
   alone: true,
+  least: { acknowledged: 20, pushback: 20 },
   plants: {
     'no-pending-limit': { bugs: NO_PENDING_LIMIT, count: 30 },
     'retry-after-missing': { bugs: RETRY_AFTER_MISSING, count: 5 },

@@ -37,6 +37,7 @@ export const harness: Harness = {
   unit: 'slow readers',
   count: { quick: 200, full: 2000 },
   alone: true,
+  least: { acknowledged: 2, 'large replies not taken': 0.005 },
   plants: {
     'replies-not-counted': { bugs: REPLIES_NOT_COUNTED, count: 400 },
     'never-cut': { bugs: NEVER_CUT, count: 200 },

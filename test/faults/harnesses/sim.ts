@@ -15,6 +15,7 @@ export const harness: Harness = {
     'what was acknowledged is at its index, no index has two contents, heads are those of a reference tree, and whoever stops says why',
   unit: 'seeds',
   count: { quick: 500, full: 20_000 },
+  least: { acknowledged: 200, heads: 20, kills: 2, 'power cuts': 0.5, takeovers: 0.2, 'altered bytes': 0.1 },
   plants: Object.fromEntries(Object.entries(SIM_PLANTS).map(([name, bugs]) => [name, { bugs, count: PLANT_COUNT }])),
   async run({ count, seed, build, progress }) {
     const reports = await simulateMany({
