@@ -105,7 +105,8 @@ export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId
   const rowOf = new Map(keys.map((key, i) => [key, rows[i]]));
   for (const [key, same] of wanted) {
     const bytes = rowOf.get(key);
-    if (bytes === undefined) continue;
+    // What is left of a deleted log says nothing: its entries are being removed, and nothing joins them.
+    if (bytes === undefined || (same[0] as WantedId).log.definition.status === 'deleted') continue;
     if (bytes instanceof ServerError) {
       damaged.set(key, bytes);
       continue;

@@ -13,10 +13,13 @@ const FIRST = 2;
 const MIDDLE = 3;
 const LAST = 4;
 
-/** Where the first thing stands that is no whole record, and whether only nothing, zeros or a cut-off record follow. */
+/** Where the first thing stands that is no whole record. */
 export interface LogFault {
   readonly offset: number;
+  /** Whether a crash explains it: only nothing, zeros or a cut-off record follow. */
   readonly torn: boolean;
+  /** Whether LevelDB takes it for damage: pieces of a record, and then zeros, it does although they are torn. */
+  readonly told: boolean;
 }
 
 /** The first fault of a log file, or `undefined` where all of it is whole. `onRecord` gets the data of each whole record. */
@@ -26,15 +29,18 @@ export function scanLog(bytes: Uint8Array, onRecord?: (data: Uint8Array) => void
   for (let at = 0; at < bytes.length; ) {
     const left = BLOCK - (at % BLOCK);
     if (left < HEADER) {
-      if (!isZero(bytes, at, Math.min(at + left, bytes.length))) return { offset: at, torn: false };
+      if (!isZero(bytes, at, Math.min(at + left, bytes.length))) return damage(at);
       at += left;
       continue;
     }
     const size = recordSize(bytes, at, left);
-    if (size === undefined) return { offset: open?.offset ?? at, torn: isTornTail(bytes, at, left) };
+    if (size === undefined) {
+      if (!isTornTail(bytes, at, left)) return damage(open?.offset ?? at);
+      return open === undefined ? torn(at) : { ...torn(open.offset), told: isZero(bytes, at, bytes.length) };
+    }
     const type = bytes[at + 6] as number;
     const data = bytes.subarray(at + HEADER, at + size);
-    if ((type === MIDDLE || type === LAST) !== (open !== undefined)) return { offset: at, torn: false };
+    if ((type === MIDDLE || type === LAST) !== (open !== undefined)) return damage(at);
     if (type === FIRST) open = { offset: at, pieces: [data] };
     else open?.pieces.push(data);
     if (type === FULL || type === LAST) {
@@ -43,7 +49,15 @@ export function scanLog(bytes: Uint8Array, onRecord?: (data: Uint8Array) => void
     }
     at += size;
   }
-  return open === undefined ? undefined : { offset: open.offset, torn: true };
+  return open === undefined ? undefined : torn(open.offset);
+}
+
+function damage(offset: number): LogFault {
+  return { offset, torn: false, told: true };
+}
+
+function torn(offset: number): LogFault {
+  return { offset, torn: true, told: false };
 }
 
 /** Size of the whole, correct record at `at`, header included; `undefined` for anything else. */

@@ -48,9 +48,9 @@ export function checkLogFiles(
   for (const [i, file] of files.entries()) {
     const bytes = readFileSync(file);
     const fault = scanLog(bytes);
-    if (fault !== undefined && !fault.torn && newest && isPromised(promised, files.slice(i))) {
-      tail = { file, offset: fault.offset };
-    } else if (fault !== undefined && !(fault.torn && newest)) {
+    if (fault !== undefined && newest && (fault.torn || isPromised(promised, files.slice(i)))) {
+      if (fault.told) tail = { file, offset: fault.offset };
+    } else if (fault !== undefined) {
       throw new StorageError(
         'unreadable',
         `${file} is damaged at byte ${fault.offset}: opening it would drop commits without a word. Restore the data directory from a copy.`,

@@ -543,6 +543,20 @@ describe('an unsafe clock', () => {
 });
 
 describe('exactly once', () => {
+  test('an id of a log that was deleted is refused, and its entries are not looked for', async () => {
+    const run = await firstStart();
+    await request(run, [withId('a')]);
+    await run.server.freezeLog(run.main, 'x');
+    await run.server.publisher.publishDue();
+    await run.server.deleteLog(run.main, 'x');
+    const again = await restart(run.world);
+    for (const each of [run, again]) {
+      expect(await codeOf(request(each, [withId('a')]))).toBe('log_frozen');
+      expect(await codeOf(request(each, [withId('a', ',"b":1')]))).toBe('log_frozen');
+      expect(each.damage).toEqual([]);
+    }
+  });
+
   test('the same id again: the first index, also after a restart', async () => {
     const run = await firstStart();
     const [first] = await request(run, [withId('a')]);

@@ -19,7 +19,7 @@ export const harness: Harness = {
   unit: 'requests',
   count: { quick: QUICK, full: FULL },
   alone: true,
-  least: { connections: 0.1, canaries: 0.05, acknowledged: 0.005, 'status 200': 0.2, 'status 400': 0.02 },
+  least: { connections: 0.1, canaries: 0.05, acknowledged: 0.001, 'status 200': 0.2, 'status 400': 0.02 },
   plants: {
     'two-lengths-of-a-body': plant(
       5000,

@@ -19,7 +19,7 @@ export const harness: Harness = {
     'only the declared errors are thrown, what is accepted is spelt as it would be written, and no change of a bit or byte of what was signed or proven is accepted',
   unit: 'inputs',
   count: { quick: QUICK, full: FULL },
-  least: { 'inputs accepted': 0.1, refused: 0.05 },
+  least: { 'inputs accepted': 0.01, refused: 0.05 },
   plants: {
     'last-hash-ignored': plant(
       'proofs/inclusion.js',

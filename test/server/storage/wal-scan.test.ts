@@ -145,6 +145,29 @@ describe('opening', () => {
     expect(codeOf(() => checkLogFiles(path))).toBe('unreadable');
   });
 
+  test('of a torn record whose rest is zeros LevelDB tells, so it does not get to see it', async () => {
+    const bytes = readFileSync(logFile());
+    let cuts = 0;
+    // The pieces of a record that is longer than a block each end with one.
+    for (let end = 32_768; end < bytes.length; end += 32_768) {
+      const zeros = concatBytes(bytes.subarray(0, end), new Uint8Array(5000));
+      let whole = 0;
+      const fault = scanLog(zeros, () => void whole++);
+      if (fault?.told !== true) continue;
+      cuts++;
+      expect(fault.torn).toBe(true);
+      writeFileSync(logFile(), zeros);
+      expect(checkLogFiles(path)).toEqual({ file: logFile(), offset: fault.offset });
+      const copy = `${path}-${end}`;
+      cpSync(path, copy, { recursive: true });
+      const store = await openLevelStore({ path: copy, createIfMissing: false });
+      const rows = await store.listKeys({ gte: 'n/', lt: 'n0', limit: COMMITS });
+      await store.close();
+      expect(rows.length).toBe(whole);
+    }
+    expect(cuts).toBeGreaterThan(5);
+  });
+
   test('a file that the MANIFEST has done with does not count', async () => {
     const old = readFileSync(logFile());
     const name = logFile();
