@@ -6,11 +6,13 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { commitKey } from '../../../server/storage/keys.ts';
 import { openLevelStore } from '../../../server/storage/level.ts';
 import { crc32c, scanLog } from '../../../server/storage/log-format.ts';
 import { StorageError } from '../../../server/storage/store.ts';
@@ -166,6 +168,45 @@ describe('opening', () => {
       expect(rows.length).toBe(whole);
     }
     expect(cuts).toBeGreaterThan(5);
+  });
+
+  test('whatever a power cut takes of commits that were not promised, those that were are there', async () => {
+    const random = seededRandom(11);
+    const below = (limit: number): number => Math.floor(random() * limit);
+    let cut = 0;
+    for (let trial = 0; trial < 60; trial++) {
+      const own = join(folder.path, `cut-${trial}`);
+      mkdirSync(own);
+      const store = await openLevelStore({ path: own, createIfMissing: true });
+      const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
+      const file = join(own, name as string);
+      const ends = [0];
+      for (let n = 1; n <= 6; n++) {
+        const size = random() < 0.4 ? below(100_000) : below(4000);
+        await store.commit([{ key: commitKey(n), value: Uint8Array.from({ length: size }, (_, i) => i % 256) }]);
+        ends.push(statSync(file).size);
+      }
+      await store.close();
+      // Of the last two, sectors are lost, and the file may be shorter, or longer, than what is in it.
+      const promised = 4;
+      const from = ends[promised] as number;
+      const left = new Uint8Array(readFileSync(file));
+      const sector = random() < 0.5 ? 512 : 4096;
+      const lost = random();
+      for (let at = from; at < left.length; at += sector - (at % sector))
+        if (random() < lost) left.fill(0, at, at + sector - (at % sector));
+      if (random() < 0.3) left.fill(0, from + 32_768 - (from % 32_768));
+      const size = random() < 0.5 ? left.length + 4096 * below(3) : from + below(left.length - from);
+      const found = new Uint8Array(size);
+      found.set(left.subarray(0, size));
+      writeFileSync(file, found);
+      if (checkLogFiles(own, promised) !== undefined) cut++;
+      const again = await openLevelStore({ path: own, createIfMissing: false, promised });
+      const keys = await again.listKeys({ gte: commitKey(1), lt: commitKey(9), limit: 9 });
+      await again.close();
+      expect(keys.slice(0, promised)).toEqual([1, 2, 3, 4].map(commitKey));
+    }
+    expect(cut).toBeGreaterThan(10);
   });
 
   test('a file that the MANIFEST has done with does not count', async () => {
