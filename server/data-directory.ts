@@ -275,7 +275,8 @@ async function openNewStore(
         `${path} is no database of ours: it holds ${strangers.slice(0, 3).join(', ')}. Nothing was removed.`,
       );
     }
-    await rm(path, { recursive: true });
+    // Whoever lost the directory to us may still be making files in it, until it looks who has it now.
+    await rm(path, { recursive: true, maxRetries: 10, retryDelay: 20 });
   }
   const store = await openStore(path, true, options);
   // LevelDB syncs neither its first MANIFEST nor the names of its files; a power cut after commit 1 must find them all.

@@ -269,6 +269,27 @@ describe('a first start that was interrupted', () => {
     expect(await grow(3)).toBe(3);
   });
 
+  test('while whoever had the directory before still makes files of its database', async () => {
+    master();
+    createGuard(join(path, 'guard'), storeId);
+    const db = join(path, 'db');
+    mkdirSync(db);
+    // Removing so many takes a while, in which others come.
+    for (let n = 1; n <= 500; n++) writeFileSync(join(db, `${String(n).padStart(6, '0')}.ldb`), '');
+    let made = 0;
+    const other = setInterval(() => {
+      if (existsSync(join(db, '000001.ldb'))) return;
+      if (made === 5 || !existsSync(db)) clearInterval(other);
+      else writeFileSync(join(db, `9${String(made++).padStart(5, '0')}.ldb`), '');
+    }, 1);
+    try {
+      expect((await start()).first?.adminKey).toBeDefined();
+    } finally {
+      clearInterval(other);
+    }
+    expect(made).toBeGreaterThan(0);
+  });
+
   /** Runs a first start up to commit 1, which the guard fails to promise. */
   async function toCommitOne(): Promise<void> {
     const opened = await openDataDirectory({ path });
