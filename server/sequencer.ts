@@ -265,8 +265,8 @@ export class Sequencer {
     let size = 1;
     while (this.#failure === undefined) {
       if (this.#pool.length === 0) {
-        // A commit of few takes nearly as long as one of many: until as many wait as the group before had (at 16 connections 11 % more writes a
-        // second than to wait for its promise, at 64 as many).
+        // A commit of few takes nearly as long as one of many: the next one begins with as many as the last one had, or behind its promise (at 16
+        // connections 11 % more writes a second than always behind it, at 64 as many).
         await Promise.race([before, this.#waiting(size)]);
         // Until its answers are written, or what was read together is there.
         await nextTurn();
