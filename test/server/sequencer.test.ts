@@ -268,6 +268,24 @@ describe('while the guard takes a promise', () => {
     expect(await again.server.reader.leafHashes(again.main, again.main.state, 0, 7)).toEqual(leaves);
   });
 
+  test('nothing is stored behind a group of many requests', async () => {
+    for (const [requests, commits] of [
+      [64, 3],
+      [65, 2],
+    ] as const) {
+      const run = await firstStart();
+      run.guard.hold();
+      const first = Array.from({ length: requests }, () => append(run, run.main, 1));
+      await settle();
+      const later = Array.from({ length: 100 }, () => append(run, run.main, 1));
+      await settle();
+      expect(run.store.commits.length).toBe(commits);
+      run.guard.release();
+      await Promise.all([...first, ...later]);
+      expect(counters(run)).toEqual([requests + 100, 3]);
+    }
+  });
+
   test('what appends nothing waits, and what follows on that waits as well', async () => {
     const { run, first, done } = await held();
     const seen: number[] = [];
