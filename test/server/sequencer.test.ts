@@ -252,9 +252,9 @@ describe('while the guard takes a promise', () => {
 
   test('the next appends are stored, and one commit more waits for it', async () => {
     const { run, first, done } = await held();
-    const second = append(run, run.main, 2).then(() => said(done, 'second', ''));
+    const second = codeOf(append(run, run.main, 2)).then((code) => said(done, 'second', code));
     await settle();
-    const third = append(run, run.main, 4).then(() => said(done, 'third', ''));
+    const third = codeOf(append(run, run.main, 4)).then((code) => said(done, 'third', code));
     await settle();
     expect(run.store.commits.length).toBe(3);
     expect([run.main.state.treeSize, run.main.sequenced.treeSize, done]).toEqual([0, 3, []]);
