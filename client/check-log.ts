@@ -8,13 +8,13 @@ import { type CheckpointBody, parseCheckpoint } from '../proofs/checkpoint.ts';
 import { NoteError } from '../proofs/error.ts';
 import type { VerifierKey } from '../proofs/key.ts';
 import { MAX_NOTE_SIZE, openNote } from '../proofs/note.ts';
-import { bundleBounds, MAX_LEAF_SIZE, prefixBounds } from '../tree/bundles.ts';
 import { equalBytes, fromUtf8, toBase64 } from '../tree/bytes.ts';
 import { frontierRoot } from '../tree/frontier.ts';
-import { HASH_SIZE, leafHashes, type TreeHash } from '../tree/hash.ts';
-import { bundlePath, fullTiles, hashInTile, partialWidth, TILE_WIDTH, type TileId, tilePath } from '../tree/tiles.ts';
+import { leafHashes, type TreeHash } from '../tree/hash.ts';
+import { bundlePath, fullTiles, hashInTile, partialWidth, TILE_WIDTH, tilePath } from '../tree/tiles.ts';
 import { ClientError } from './error.ts';
 import type { Transport } from './transport.ts';
+import { bundleFile, type TreeFile, tileFile } from './tree-file.ts';
 import { type TreeSource, walkTree } from './tree-walk.ts';
 
 /** One thing that is not what it must be. */
@@ -56,8 +56,6 @@ export interface CheckedLog {
   /** False where there were too many differences to go on. */
   readonly complete: boolean;
 }
-
-const MAX_BUNDLE_SIZE = TILE_WIDTH * (2 + MAX_LEAF_SIZE);
 
 /** Ends a check that has found enough. */
 class Enough extends Error {}
@@ -180,50 +178,31 @@ function makeSource(options: CheckLogOptions, treeSize: number, tell: Tell): Tre
   const flush = (): void => {
     for (const one of found.splice(0)) tell(...one);
   };
-  /**
-   * A resource, or where the partial one is gone the full one, of which the beginning is the partial one. `cut` takes what is wanted from
-   * it, and throws a RangeError where it is not in there, or where what must be exact has more.
-   */
-  const read = async <T>(
-    paths: { readonly own: string; readonly full: string },
-    maxSize: number,
-    cut: (bytes: Uint8Array, exact: boolean) => T,
-  ): Promise<T | undefined> => {
-    for (const path of new Set([paths.own, paths.full])) {
+  /** What is wanted of a file, or `undefined` where neither it nor what may stand for it has that. */
+  const read = async <T>({ paths, maxSize, cut }: TreeFile<T>): Promise<T | undefined> => {
+    for (const path of paths) {
       const bytes = await ask(path, maxSize);
       if (bytes === 'unusable') return undefined;
       if (bytes === undefined) continue;
       try {
-        return cut(bytes, path === paths.own);
+        return cut(bytes, path);
       } catch (error) {
         found.push([path, 'malformed', (error as Error).message]);
         return undefined;
       }
     }
-    found.push([paths.own, 'missing', paths.own === paths.full ? 'status 404' : `status 404, and ${paths.full} too`]);
+    const [own, full] = paths;
+    found.push([own, 'missing', full === undefined ? 'status 404' : `status 404, and ${full} too`]);
     return undefined;
   };
   const widthAt = (level: number, index: number): number =>
     index < fullTiles(level, treeSize) ? TILE_WIDTH : partialWidth(level, treeSize);
-  const readTile = (level: number, index: number): Promise<Uint8Array | undefined> => {
-    const tile: TileId = { level, index, width: widthAt(level, index) };
-    const length = tile.width * HASH_SIZE;
-    return read(
-      { own: tilePath(tile), full: tilePath({ ...tile, width: TILE_WIDTH }) },
-      TILE_WIDTH * HASH_SIZE,
-      (bytes, exact) => {
-        if (bytes.length < length || bytes.length % HASH_SIZE !== 0 || (exact && bytes.length > length))
-          throw new RangeError(`a tile of ${bytes.length} bytes, where ${length} are expected`);
-        return bytes.subarray(0, length);
-      },
-    );
-  };
+  const readTile = (level: number, index: number): Promise<Uint8Array | undefined> =>
+    read(tileFile({ level, index, width: widthAt(level, index) }));
   const count = Math.ceil(treeSize / TILE_WIDTH);
-  const bundles = ahead(count, concurrency, (index) => {
-    const width = Math.min(TILE_WIDTH, treeSize - index * TILE_WIDTH);
-    return read({ own: bundlePath(index, width), full: bundlePath(index) }, MAX_BUNDLE_SIZE, (bytes, exact) =>
-      leafHashes(bytes, (exact ? bundleBounds : prefixBounds)(bytes, width)),
-    );
+  const bundles = ahead(count, concurrency, async (index) => {
+    const leaves = await read(bundleFile(index, treeSize));
+    return leaves === undefined ? undefined : leafHashes(leaves.bytes, leaves.bounds);
   });
   const tiles = ahead(count, concurrency, (index) => readTile(0, index));
   let parent: { readonly index: number; readonly bytes: Uint8Array | undefined } | undefined;

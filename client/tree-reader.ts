@@ -3,25 +3,13 @@
  * comes from here is believed before it was folded to a root hash that is signed.
  */
 import { consistencyNodes, proveConsistency, verifyConsistency } from '../proofs/consistency.ts';
-import { bundleBounds, MAX_LEAF_SIZE, prefixBounds } from '../tree/bundles.ts';
 import { frontierRoot } from '../tree/frontier.ts';
-import { HASH_SIZE, type TreeHash } from '../tree/hash.ts';
+import type { TreeHash } from '../tree/hash.ts';
 import { coveringNodes, type NodeId } from '../tree/positions.ts';
-import {
-  bundlePath,
-  fullTiles,
-  nodeFromTile,
-  partialWidth,
-  TILE_WIDTH,
-  type TileId,
-  tileOfNode,
-  tilePath,
-} from '../tree/tiles.ts';
+import { fullTiles, nodeFromTile, partialWidth, TILE_WIDTH, type TileId, tileOfNode, tilePath } from '../tree/tiles.ts';
 import { ClientError } from './error.ts';
 import type { Transport } from './transport.ts';
-
-/** Longest entry bundle, in bytes. */
-export const MAX_BUNDLE_SIZE = TILE_WIDTH * (2 + MAX_LEAF_SIZE);
+import { bundleFile, type TreeFile, tileFile } from './tree-file.ts';
 
 export interface TreeReaderOptions {
   readonly transport: Transport;
@@ -80,14 +68,8 @@ export async function* readLeaves(
 }
 
 async function readBundle(options: TreeReaderOptions, index: number): Promise<LeafRun> {
-  const first = index * TILE_WIDTH;
-  const width = Math.min(TILE_WIDTH, options.treeSize - first);
-  return await readResource(
-    options,
-    { own: bundlePath(index, width), full: bundlePath(index) },
-    MAX_BUNDLE_SIZE,
-    (bytes, exact) => ({ first, count: width, bytes, bounds: (exact ? bundleBounds : prefixBounds)(bytes, width) }),
-  );
+  const { bytes, bounds } = await readFile(options, bundleFile(index, options.treeSize));
+  return { first: index * TILE_WIDTH, count: bounds.length / 2, bytes, bounds };
 }
 
 /** Gives nodes of the tree out of its tiles, each of which is fetched once. */
@@ -105,17 +87,7 @@ export class NodeReader {
       const tile = this.#tileOf(node);
       const path = tilePath(tile);
       if (this.#tiles.has(path)) continue;
-      const length = tile.width * HASH_SIZE;
-      const bytes = await readResource(
-        this.#options,
-        { own: path, full: tilePath({ ...tile, width: TILE_WIDTH }) },
-        TILE_WIDTH * HASH_SIZE,
-        (found, exact) => {
-          if (found.length < length || found.length % HASH_SIZE !== 0 || (exact && found.length > length))
-            throw new RangeError(`a tile of ${found.length} bytes, where ${length} are expected`);
-          return found.subarray(0, length);
-        },
-      );
+      const bytes = await readFile(this.#options, tileFile(tile));
       this.#tiles.set(path, { tile, bytes });
     }
   }
@@ -161,26 +133,24 @@ export class NodeReader {
   }
 }
 
-/** A resource, or where the partial one is gone the full one, of which the beginning is the partial one. */
-async function readResource<T>(
+/** What is wanted of a file, or of that which may stand for it. Throws as `readLeaves` does. */
+async function readFile<T>(
   { transport, treeSize, signal }: TreeReaderOptions,
-  paths: { readonly own: string; readonly full: string },
-  maxReplySize: number,
-  cut: (bytes: Uint8Array, exact: boolean) => T,
+  { paths, maxSize, cut }: TreeFile<T>,
 ): Promise<T> {
-  for (const path of new Set([paths.own, paths.full])) {
+  for (const path of paths) {
     let bytes: Uint8Array;
     try {
-      bytes = await transport.request({ path, maxReplySize, signal });
+      bytes = await transport.request({ path, maxReplySize: maxSize, signal });
     } catch (error) {
       if (error instanceof ClientError && error.status === 404) continue;
       throw error;
     }
     try {
-      return cut(bytes, path === paths.own);
+      return cut(bytes, path);
     } catch (cause) {
       throw new ClientError('bad_reply', `${path}: ${(cause as Error).message}`, { cause });
     }
   }
-  throw new ClientError('missing_entries', `the log has signed a tree of ${treeSize} and does not have ${paths.own}`);
+  throw new ClientError('missing_entries', `the log has signed a tree of ${treeSize} and does not have ${paths[0]}`);
 }
