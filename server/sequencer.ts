@@ -12,6 +12,7 @@
  */
 import { type Appended, type AppendRequest, buildAppend, wantedIds } from './append.ts';
 import { buildRawAppend, type RawAppended, type RawAppendRequest, wantedRawId } from './append-raw.ts';
+import { Backlog, type BacklogLimits, type Work } from './backlog.ts';
 import type { EntryClock } from './clock.ts';
 import { type Commit, type Committer, Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
@@ -20,13 +21,7 @@ import type { Answer, Group } from './group.ts';
 import type { Log } from './log.ts';
 import { readUsedIds, type UsedIdSources, type UsedIds, type WantedId } from './used-ids.ts';
 
-export interface SequencerLimits {
-  /** Entries that may wait at once; over it, appends answer 503 `pushback`. */
-  readonly maxPendingEntries: number;
-  /** Bytes of events that may wait at once. */
-  readonly maxPendingBytes: number;
-  /** Milliseconds of work that may wait, as fast as the commits of late were; over it, appends answer 503 `pushback` too. */
-  readonly maxWait: number;
+export interface SequencerLimits extends BacklogLimits {
   /** Entries in one commit. */
   readonly maxGroupEntries: number;
   /** Bytes of events in one commit. */
@@ -58,22 +53,13 @@ const ENTRY_COST = 1024;
 /** The same for a change that adds a row or two at a client's wish, such as a log or an API key, its event included. */
 export const CHANGE_COST = 4096;
 
-/** Fewer entries than these may always wait, however slow the last commits were: the disk may have hung for a moment. */
-const ALWAYS = 1024;
-/** Commits of fewer entries than these say more about the disk than about how fast many are worked off. */
-const TELLING = 256;
-/** Microseconds an entry, until there was a commit that told. */
-const FIRST_PACE = 50;
-
 /**
  * Behind a group of more requests than this nothing is stored before its promise: this thread decides then, not the syncs, and commits only become
  * smaller and dearer (at 1,024 connections a tenth fewer writes/s).
  */
 const MOST_OVERLAPPED = 64;
 
-interface Job {
-  readonly entries: number;
-  readonly bytes: number;
+interface Job extends Work {
   /** Bytes that it adds to the store at a client's wish; 0 for what must go on while the disk is nearly full. */
   readonly cost: number;
   /** Ids to look up first. */
@@ -104,13 +90,8 @@ export function isStopping(error: unknown): boolean {
 export class Sequencer {
   readonly #options: SequencerOptions;
   readonly #limits: SequencerLimits;
+  readonly #backlog: Backlog;
   #pool: Job[] = [];
-  #pendingEntries = 0;
-  #pendingBytes = 0;
-  /** Microseconds that an entry took in the telling commits of late, with everything that the process did meanwhile. */
-  #pace = FIRST_PACE;
-  /** When the last group was answered, in microseconds: work on the next one had begun by then. */
-  #lastEnd = 0;
   #running: Promise<void> | undefined;
   #onJob = (): void => {};
   #closed: ServerError | undefined;
@@ -119,11 +100,12 @@ export class Sequencer {
   constructor(options: SequencerOptions) {
     this.#options = options;
     this.#limits = options.limits ?? SEQUENCER_LIMITS;
+    this.#backlog = new Backlog(this.#limits);
   }
 
   /** Entries that wait for their commit. */
   get pendingEntries(): number {
-    return this.#pendingEntries;
+    return this.#backlog.entries;
   }
 
   /**
@@ -218,26 +200,8 @@ export class Sequencer {
    * three times what it can take must not spend on the refused what it has for the others.
    */
   checkRoom(): void {
-    const refusal = this.#refusal({ entries: 1, bytes: 0 });
+    const refusal = this.#backlog.refusal({ entries: 1, bytes: 0 });
     if (refusal !== undefined) throw refusal;
-  }
-
-  #refusal({ entries, bytes }: Pick<Job, 'entries' | 'bytes'>): ServerError | undefined {
-    const { maxPendingEntries, maxPendingBytes, maxWait } = this.#limits;
-    // What is too large for an empty pool must be let in all the same: its size was limited at the edge.
-    if (this.#pendingEntries === 0) return undefined;
-    if (this.#pendingEntries + entries > maxPendingEntries || this.#pendingBytes + bytes > maxPendingBytes) {
-      return new ServerError(
-        'pushback',
-        'too many entries are waiting; nothing was stored, send it again a little later',
-      );
-    }
-    // How many are too many depends on the machine; how long is too long does not.
-    if (this.#pendingEntries < ALWAYS || this.#pendingEntries * this.#pace <= maxWait * 1000) return undefined;
-    return new ServerError(
-      'pushback',
-      'entries would wait too long for their commit; nothing was stored, send it again a little later',
-    );
   }
 
   #submit(job: Job): void {
@@ -245,7 +209,7 @@ export class Sequencer {
       job.reject(this.#closed);
       return;
     }
-    const refusal = job.entries > 0 ? this.#refusal(job) : undefined;
+    const refusal = job.entries > 0 ? this.#backlog.refusal(job) : undefined;
     if (refusal !== undefined) {
       job.reject(refusal);
       return;
@@ -257,8 +221,7 @@ export class Sequencer {
       return;
     }
     this.#pool.push(job);
-    this.#pendingEntries += job.entries;
-    this.#pendingBytes += job.bytes;
+    this.#backlog.add(job);
     this.#running ??= this.#run();
     this.#onJob();
   }
@@ -351,7 +314,7 @@ export class Sequencer {
 
   /** Promises a group that is durable, and answers it. Resolves before the answers are written. Never rejects. */
   async #promise({ jobs, answers, commit, began }: StoredGroup): Promise<void> {
-    const { committer, clock, onCommit } = this.#options;
+    const { committer, clock, room, onCommit } = this.#options;
     try {
       // What follows on a commit that failed was never promised either.
       if (this.#failure !== undefined) throw this.#failure;
@@ -366,16 +329,8 @@ export class Sequencer {
       for (const answer of answers) answer(leafHashes);
     });
     if (commit !== undefined) onCommit?.(leafHashes);
-    let entries = 0;
-    for (const job of jobs) {
-      entries += job.entries;
-      this.#pendingBytes -= job.bytes;
-      if (job.cost > 0) this.#options.room?.release(job.cost);
-    }
-    this.#pendingEntries -= entries;
-    const end = clock.monotonicMicros();
-    if (entries >= TELLING) this.#pace = (this.#pace + (end - Math.max(began, this.#lastEnd)) / entries) / 2;
-    this.#lastEnd = end;
+    for (const { cost } of jobs) if (cost > 0) room?.release(cost);
+    this.#backlog.done(jobs, began, clock.monotonicMicros());
   }
 
   #giveUp(jobs: readonly Job[], error: unknown): void {

@@ -105,13 +105,13 @@ export async function readUsedIds(sources: UsedIdSources, ids: readonly WantedId
   const rowOf = new Map(keys.map((key, i) => [key, rows[i]]));
   for (const [key, same] of wanted) {
     const bytes = rowOf.get(key);
+    const { log, fits, isUse } = same[0] as WantedId;
     // What is left of a deleted log says nothing: its entries are being removed, and nothing joins them.
-    if (bytes === undefined || (same[0] as WantedId).log.definition.status === 'deleted') continue;
+    if (bytes === undefined || log.definition.status === 'deleted') continue;
     if (bytes instanceof ServerError) {
       damaged.set(key, bytes);
       continue;
     }
-    const { log, fits, isUse } = same[0] as WantedId;
     const row = readRow(bytes);
     const { treeSize } = log.sequenced;
     if (row === undefined || row.count === 0 || row.leafIndex + row.count > treeSize || !fits(row)) {

@@ -30,7 +30,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'guard', mutate: ['server/guard.ts'], tests: ['server/guard', 'server/data-directory'] },
   {
     name: 'sequencer',
-    mutate: ['server/sequencer.ts'],
+    mutate: ['server/sequencer.ts', 'server/backlog.ts'],
     tests: ['server/sequencer', 'server/free-space', 'server/publisher'],
   },
   {

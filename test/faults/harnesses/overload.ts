@@ -6,7 +6,7 @@ import { overloadRun } from '../overload.ts';
 
 /** Lets everybody wait. */
 const NO_PENDING_LIMIT: readonly Bug[] = [
-  { file: 'server/sequencer.js', text: 'if (this.#pendingEntries === 0)', replacement: 'if (true)' },
+  { file: 'server/backlog.js', text: 'if (this.#entries === 0)', replacement: 'if (true)' },
 ];
 
 /** Refuses without saying when to come back. */
