@@ -23,6 +23,11 @@ export interface Manifest {
 
 const TAG = { comparator: 1, log: 2, next: 3, lastSequence: 4, compaction: 5, deleted: 6, table: 7, previousLog: 9 };
 
+/** Where a table stands. */
+export function tableFile(path: string, { number }: Pick<TableFile, 'number'>): string {
+  return join(path, `${String(number).padStart(6, '0')}.ldb`);
+}
+
 /** What the MANIFEST says that CURRENT names; `undefined` if there is none that can be read. */
 export function readManifest(path: string): Manifest | undefined {
   const current = join(path, 'CURRENT');

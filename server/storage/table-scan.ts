@@ -8,9 +8,8 @@
  * that could hide them too. Tables and blocks that hold only leaves, events or tiles are passed over: they are the bulk.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { join } from 'node:path';
 import { areHashed } from './keys.ts';
-import { type Manifest, readManifest, type TableFile, userKey } from './manifest.ts';
+import { type Manifest, readManifest, type TableFile, tableFile, userKey } from './manifest.ts';
 import { StorageError } from './store.ts';
 import { checkBlock, entries, FOOTER, parseHandle, readBlock, readFooter, TRAILER } from './table-format.ts';
 
@@ -60,7 +59,7 @@ export async function watchTables(
 }
 
 function faultOf(path: string, table: TableFile, scope: TableScope): StorageError | undefined {
-  const file = join(path, `${String(table.number).padStart(6, '0')}.ldb`);
+  const file = tableFile(path, table);
   try {
     checkTable(file, table, scope);
     return undefined;

@@ -12,10 +12,11 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMMIT_PREFIX, numberInKey } from './keys.ts';
+import { COMMIT_PREFIX, commitKey, numberInKey } from './keys.ts';
 import { scanLog } from './log-format.ts';
 import { type Manifest, Reader, readManifest } from './manifest.ts';
 import { StorageError } from './store.ts';
+import { inTables } from './table-lookup.ts';
 
 /** What is left of a record that was being written and that LevelDB must not see: it would tell of damage. */
 export interface BrokenTail {
@@ -48,7 +49,7 @@ export function checkLogFiles(
   for (const [i, file] of files.entries()) {
     const bytes = readFileSync(file);
     const fault = scanLog(bytes);
-    if (fault !== undefined && newest && (fault.torn || isPromised(promised, files.slice(i)))) {
+    if (fault !== undefined && newest && (fault.torn || holds(promised, files.slice(i), path, manifest))) {
       if (fault.told) tail = { file, offset: fault.offset };
     } else if (fault !== undefined) {
       throw new StorageError(
@@ -61,8 +62,17 @@ export function checkLogFiles(
   return tail;
 }
 
-/** Whether the last whole record of the log files, newest first, is the promised commit or a later one. */
-function isPromised(promised: number | undefined, files: readonly string[]): boolean {
+/**
+ * Whether the promised commit stands before what is broken in the first of these log files, newest first. It or a later one is the last whole
+ * record; and where there is none, since a start or a full memory was written into tables, it is in a table. (A power cut during the first commit
+ * after a start was refused before.)
+ */
+function holds(
+  promised: number | undefined,
+  files: readonly string[],
+  path: string,
+  manifest: Manifest | undefined,
+): boolean {
   if (promised === undefined) return false;
   for (const file of files) {
     let last: Uint8Array | undefined;
@@ -71,7 +81,7 @@ function isPromised(promised: number | undefined, files: readonly string[]): boo
     });
     if (last !== undefined) return (commitIn(last) ?? -1) >= promised;
   }
-  return false;
+  return manifest !== undefined && inTables(path, manifest, commitKey(promised));
 }
 
 /** Number of the commit that a batch of LevelDB is: u64 sequence ‖ u32 count ‖ writes, each u8 1 ‖ key ‖ value, or u8 0 ‖ key. */

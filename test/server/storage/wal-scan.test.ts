@@ -170,43 +170,79 @@ describe('opening', () => {
     expect(cuts).toBeGreaterThan(5);
   });
 
-  test('whatever a power cut takes of commits that were not promised, those that were are there', async () => {
-    const random = seededRandom(11);
-    const below = (limit: number): number => Math.floor(random() * limit);
-    let cut = 0;
-    for (let trial = 0; trial < 60; trial++) {
-      const own = join(folder.path, `cut-${trial}`);
-      mkdirSync(own);
-      const store = await openLevelStore({ path: own, createIfMissing: true });
-      const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
-      const file = join(own, name as string);
-      const ends = [0];
-      for (let n = 1; n <= 6; n++) {
-        const size = random() < 0.4 ? below(100_000) : below(4000);
-        await store.commit([{ key: commitKey(n), value: Uint8Array.from({ length: size }, (_, i) => i % 256) }]);
-        ends.push(statSync(file).size);
+  test.each(['in the same log file', 'in a table since a start'])(
+    'whatever a power cut takes of commits that were not promised, those that were are there, %s',
+    async (where) => {
+      const random = seededRandom(11);
+      const below = (limit: number): number => Math.floor(random() * limit);
+      let cut = 0;
+      for (let trial = 0; trial < 60; trial++) {
+        const own = join(folder.path, `cut-${trial}`);
+        mkdirSync(own);
+        const promised = 4;
+        let store = await openLevelStore({ path: own, createIfMissing: true });
+        const logs = (): string[] => readdirSync(own).filter((each) => each.endsWith('.log'));
+        let from = 0;
+        for (let n = 1; n <= promised + 2; n++) {
+          const size = random() < 0.4 ? below(100_000) : below(4000);
+          await store.commit([{ key: commitKey(n), value: Uint8Array.from({ length: size }, (_, i) => i % 256) }]);
+          if (n !== promised) continue;
+          if (where === 'in the same log file') {
+            from = statSync(join(own, logs()[0] as string)).size;
+          } else {
+            await store.close();
+            store = await openLevelStore({ path: own, createIfMissing: false });
+          }
+        }
+        await store.close();
+        const file = join(own, logs()[0] as string);
+        // Of the last two, sectors are lost, and the file may be shorter, or longer, than what is in it.
+        const left = new Uint8Array(readFileSync(file));
+        const sector = random() < 0.5 ? 512 : 4096;
+        const lost = random();
+        for (let at = from; at < left.length; at += sector - (at % sector))
+          if (random() < lost) left.fill(0, at, at + sector - (at % sector));
+        if (random() < 0.3) left.fill(0, from + 32_768 - (from % 32_768));
+        const size = random() < 0.5 ? left.length + 4096 * below(3) : from + below(left.length - from);
+        const found = new Uint8Array(size);
+        found.set(left.subarray(0, size));
+        writeFileSync(file, found);
+        if (checkLogFiles(own, promised) !== undefined) cut++;
+        const again = await openLevelStore({ path: own, createIfMissing: false, promised });
+        const keys = await again.listKeys({ gte: commitKey(1), lt: commitKey(9), limit: 9 });
+        await again.close();
+        expect(keys.slice(0, promised)).toEqual([1, 2, 3, 4].map(commitKey));
       }
-      await store.close();
-      // Of the last two, sectors are lost, and the file may be shorter, or longer, than what is in it.
-      const promised = 4;
-      const from = ends[promised] as number;
-      const left = new Uint8Array(readFileSync(file));
-      const sector = random() < 0.5 ? 512 : 4096;
-      const lost = random();
-      for (let at = from; at < left.length; at += sector - (at % sector))
-        if (random() < lost) left.fill(0, at, at + sector - (at % sector));
-      if (random() < 0.3) left.fill(0, from + 32_768 - (from % 32_768));
-      const size = random() < 0.5 ? left.length + 4096 * below(3) : from + below(left.length - from);
-      const found = new Uint8Array(size);
-      found.set(left.subarray(0, size));
-      writeFileSync(file, found);
-      if (checkLogFiles(own, promised) !== undefined) cut++;
-      const again = await openLevelStore({ path: own, createIfMissing: false, promised });
-      const keys = await again.listKeys({ gte: commitKey(1), lt: commitKey(9), limit: 9 });
-      await again.close();
-      expect(keys.slice(0, promised)).toEqual([1, 2, 3, 4].map(commitKey));
-    }
-    expect(cut).toBeGreaterThan(10);
+      expect(cut).toBeGreaterThan(10);
+    },
+  );
+
+  test('a log file that begins with a broken record is refused where the promised commit is in none and in no table', async () => {
+    const own = join(folder.path, 'first');
+    mkdirSync(own);
+    let store = await openLevelStore({ path: own, createIfMissing: true });
+    for (let n = 1; n <= 300; n++) await store.commit([{ key: commitKey(n), value: utf8(`${n}`.repeat(50)) }]);
+    await store.commit([{ key: commitKey(5), value: undefined }]);
+    await store.close();
+    store = await openLevelStore({ path: own, createIfMissing: false });
+    await store.commit([{ key: commitKey(301), value: utf8('301') }]);
+    await store.close();
+    const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
+    const file = join(own, name as string);
+    const bytes = readFileSync(file);
+    flip(bytes, 20, 3);
+    writeFileSync(file, bytes);
+    for (const promised of [1, 2, 150, 299, 300]) expect(checkLogFiles(own, promised)).toEqual({ file, offset: 0 });
+    for (const promised of [301, 302, 5, undefined])
+      expect(codeOf(() => checkLogFiles(own, promised))).toBe('unreadable');
+    // A table in which it cannot be found any more.
+    const [table] = readdirSync(own).filter((each) => each.endsWith('.ldb'));
+    const content = readFileSync(join(own, table as string));
+    for (let at = 40; at < 4000; at += 97) flip(content, at, 1);
+    writeFileSync(join(own, table as string), content);
+    expect(codeOf(() => checkLogFiles(own, 2))).toBe('unreadable');
+    rmSync(join(own, table as string));
+    expect(codeOf(() => checkLogFiles(own, 2))).toBe('unreadable');
   });
 
   test('a file that the MANIFEST has done with does not count', async () => {
