@@ -74,6 +74,8 @@ export interface LogServerOptions {
   readonly indexSizes?: IndexSizes;
   /** How fast everything is checked again in the background; without it nothing is. */
   readonly scrub?: Pick<ScrubOptions, 'rate' | 'delay' | 'pause'> | undefined;
+  /** Bytes of leaves after which a log is read back before its next head. */
+  readonly readBackBytes?: number;
   /** The process must stop: a write failed, or what is stored is not what was promised. Called once. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -168,7 +170,7 @@ export class LogServer {
           const count = hashes.length / HASH_SIZE;
           entries += count;
           if (count > 0) this.leafIndex.committed(log, treeSize - count, hashes);
-          if (treeSize > log.published.treeSize) this.publisher.notify();
+          if (treeSize > log.published.treeSize) this.publisher.grew(log);
         }
         this.#observer.onCommit?.(entries);
       },
@@ -209,6 +211,7 @@ export class LogServer {
       },
       intervals,
       witnessing: this.#cosigning,
+      ...(options.readBackBytes === undefined ? {} : { readBackBytes: options.readBackBytes }),
     });
     this.#sweeper = new Sweeper({ store, sequencer: this.sequencer, clock, onDamage });
     this.scrub =

@@ -2,22 +2,19 @@
  * The publisher: signs tree heads on a schedule, and nothing that it has not checked.
  *
  * For each log that grew: read back from the store what was added since the last signed head and extend that head's frontier by
- * it (`verifyGrowth`); only if that gives the root the log claims, sign; store the head by a commit; then show it. A signature
+ * it (read-back.ts); only if that gives the root the log claims, sign; store the head by a commit; then show it. A signature
  * that was made but not stored is never shown, and the next start signs the same bytes again. Where a log has witnesses, the head is
  * stored and withheld, and cosigning/ shows it.
  */
-import { equalBytes } from '../tree/bytes.ts';
-import { type Frontier, frontierRoot } from '../tree/frontier.ts';
 import type { Clock, EntryClock } from './clock.ts';
-import { ServerError } from './errors.ts';
 import { joinReads } from './joined-reads.ts';
 import type { Log, Published } from './log.ts';
 import { signHead, signHeadAside } from './log-keys.ts';
-import { verifyGrowth } from './log-state.ts';
+import { ReadBack, type ReadBackOptions } from './read-back.ts';
 import { isStopping, type Sequencer } from './sequencer.ts';
 import { withheldKey } from './storage/keys.ts';
 import { encodeHeadRow } from './storage/rows.ts';
-import type { RowReader, Store } from './storage/store.ts';
+import type { RowReader } from './storage/store.ts';
 import { storeHead } from './store-head.ts';
 
 export interface PublisherIntervals {
@@ -52,14 +49,11 @@ export interface Witnessing {
   close(): Promise<void>;
 }
 
-export interface PublisherOptions {
-  readonly store: Store;
+export interface PublisherOptions extends Omit<ReadBackOptions, 'onDamage'> {
   readonly sequencer: Sequencer;
   readonly clock: Clock;
   readonly entryClock: EntryClock;
   readonly logs: () => Iterable<Log>;
-  /** The frontier at a log's newest published head, from verified tiles. */
-  readonly frontierAt: (log: Log, treeSize: number) => Promise<Frontier>;
   readonly intervals?: PublisherIntervals;
   readonly witnessing?: Witnessing;
 }
@@ -81,8 +75,7 @@ interface Waiter {
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #intervals: PublisherIntervals;
-  /** Frontier at each log's newest signed head, as read back from the store. */
-  readonly #verified = new Map<Log, Verified>();
+  readonly #readBack: ReadBack;
   readonly #waiters = new Set<Waiter>();
   /** Entries that wait, together. */
   #waiting = 0;
@@ -98,6 +91,7 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#intervals = options.intervals ?? PUBLISHER_INTERVALS;
+    this.#readBack = new ReadBack({ ...options, onDamage: (error) => this.#fail(error) });
   }
 
   /** Starts the schedule. */
@@ -105,7 +99,13 @@ export class Publisher {
     this.#loop = this.#run();
   }
 
-  /** Some log grew. */
+  /** A log grew. */
+  grew(log: Log): void {
+    if (!this.#ended) this.#readBack.grew(log);
+    this.notify();
+  }
+
+  /** Some log may need a head. */
   notify(): void {
     this.#nudged = true;
     this.#nudge();
@@ -124,6 +124,7 @@ export class Publisher {
     await this.#loop;
     await this.#options.witnessing?.close();
     this.#end();
+    await this.#readBack.settled;
   }
 
   /** A head was published by others, or one may be signed that could not be before. */
@@ -235,29 +236,8 @@ export class Publisher {
   }
 
   async #sign(log: Log, { now, openRows, aside }: Turn): Promise<Signed> {
-    const { store, frontierAt } = this.#options;
-    const { state, published: last, appendedBytes } = log;
-    const { treeSize, rootHash, lastReceivedAt, open } = state;
-    let verified = this.#verified.get(log);
-    if (verified?.treeSize !== last.treeSize) {
-      const frontier = await frontierAt(log, last.treeSize);
-      verified = { treeSize: last.treeSize, frontier, appendedBytes: Number.NEGATIVE_INFINITY };
-    }
-    if (!equalBytes(frontierRoot(verified.frontier), last.rootHash)) {
-      throw new ServerError(
-        'damaged',
-        `log ${log.name}: the stored tree at size ${last.treeSize} is not the one that was signed`,
-      );
-    }
-    const growth = { treeSize, open, bytes: appendedBytes - verified.appendedBytes };
-    const frontier = await verifyGrowth(store, log.name, verified, growth, openRows);
-    if (!equalBytes(frontierRoot(frontier), rootHash)) {
-      throw new ServerError(
-        'damaged',
-        `log ${log.name}: the stored leaves do not hash to the root at size ${treeSize}; nothing was signed`,
-      );
-    }
-    this.#verified.set(log, { treeSize, frontier, appendedBytes });
+    const { treeSize, rootHash, lastReceivedAt } = await this.#readBack.all(log, openRows);
+    const { published: last } = log;
     const time = Math.max(last.time + 1, Math.ceil(lastReceivedAt / 1000), Math.floor(now / 1000));
     // Keys that change while this head is stored concern the next one.
     log.resign = false;
@@ -268,7 +248,7 @@ export class Publisher {
   }
 
   async #run(): Promise<void> {
-    const { clock, sequencer } = this.#options;
+    const { clock } = this.#options;
     try {
       while (!this.#stop.signal.aborted) {
         this.#nudged = false;
@@ -278,10 +258,14 @@ export class Publisher {
       }
       await this.publishDue();
     } catch (error) {
-      // Everything else that goes wrong here is as grave as a failed commit: what is stored is not what was promised, or a signature failed.
-      if (!isStopping(error)) sequencer.fail(error);
-      this.#end();
+      this.#fail(error);
     }
+  }
+
+  /** What goes wrong here is as grave as a failed commit: what is stored is not what was promised, or a signature failed. */
+  #fail(error: unknown): void {
+    if (!isStopping(error)) this.#options.sequencer.fail(error);
+    this.#end();
   }
 
   /** No head will be shown any more: nobody need wait for one. */
@@ -298,14 +282,6 @@ export class Publisher {
     await this.#options.clock.sleep(Math.min(this.#intervals.refresh, 10_000), wake.signal).catch(() => {});
     this.#nudge = () => {};
   }
-}
-
-/** What was read back of a log for its newest signed head. */
-interface Verified {
-  readonly treeSize: number;
-  readonly frontier: Frontier;
-  /** What the log had counted by then; negative infinity of what was not verified in this run, from where on nobody counted. */
-  readonly appendedBytes: number;
 }
 
 /** What logs share that are signed side by side. */

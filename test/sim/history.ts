@@ -479,6 +479,7 @@ class History {
         maxGroupBytes: 8192,
       },
       indexSizes: { run: 64, fanIn: 3, step: 512, held: 400 },
+      readBackBytes: 400,
       room: {
         take: () => {
           if (this.#faults.happens('full'))

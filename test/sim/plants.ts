@@ -115,9 +115,9 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
   // What is signed
   'signed-without-reading-back': [
     bug(
-      'publisher.js',
-      'const frontier = await verifyGrowth(store, log.name, verified, growth, openRows);',
-      'const frontier = log.state.treeSize === treeSize ? log.state.frontier : await verifyGrowth(store, log.name, verified, growth, openRows);',
+      'read-back.js',
+      'const frontier = await verifyGrowth(this.#options.store, log.name, from, growth, openRows);',
+      'const frontier = log.state.treeSize === treeSize ? log.state.frontier : await verifyGrowth(this.#options.store, log.name, from, growth, openRows);',
     ),
   ],
   'head-times-repeat': [

@@ -51,7 +51,7 @@ export const ACKNOWLEDGED_TOO_EARLY: readonly Bug[] = [
   { file: 'server/committer.js', text: 'await this.#guard.promise(promised);', replacement: '' },
   // Which the publisher would notice, as it reads back what it signs; the clients are to notice.
   {
-    file: 'server/publisher.js',
+    file: 'server/read-back.js',
     text: 'const frontier = await verifyGrowth(',
     replacement:
       'await new Promise((resolve) => setTimeout(resolve, 200));\n        const frontier = await verifyGrowth(',
