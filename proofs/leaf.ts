@@ -77,13 +77,15 @@ function originHash(origin: string): Uint8Array {
   return lastOrigin.hash;
 }
 
-/** The 41 bytes of a leaf. Throws ProofError: `bad_received_at`, `bad_leaf` (commitment not of 32 bytes). */
-export function encodeEventLeaf({ receivedAt, commitment }: EventLeaf): Uint8Array {
+/** The 41 bytes of a leaf, put into `leaf` if it is given. Throws ProofError: `bad_received_at`, `bad_leaf` (commitment not of 32 bytes). */
+export function encodeEventLeaf(
+  { receivedAt, commitment }: EventLeaf,
+  leaf: Uint8Array = new Uint8Array(EVENT_LEAF_SIZE),
+): Uint8Array {
   if (!Number.isSafeInteger(receivedAt) || receivedAt < 0)
     throw new ProofError('bad_received_at', `receivedAt is an integer from 0 to 2^53 - 1, not ${receivedAt}`);
   if (commitment.length !== COMMITMENT_SIZE)
     throw new ProofError('bad_leaf', `a commitment has ${COMMITMENT_SIZE} bytes, not ${commitment.length}`);
-  const leaf = new Uint8Array(EVENT_LEAF_SIZE);
   leaf[0] = EVENT_FORM;
   writeU64(leaf, 1, receivedAt);
   leaf.set(commitment, 9);

@@ -55,7 +55,7 @@ export function buildRawAppend(
     const { contents } = id;
     const count = contents.length;
     group.fresh.set(id.key, { leafIndex, count, contents, entries: [] });
-    transaction.put(id.key, encodeIdRow({ leafIndex, count }));
+    transaction.put(id.key, encodeIdRow({ leafIndex, count }, transaction.slab));
   }
   return () => resolve({ leafIndex, replayed: false });
 }

@@ -6,7 +6,7 @@ import { encodeHeader } from '../proofs/leaf.ts';
 import { equalBytes } from '../tree/bytes.ts';
 import { asLeafHash, type LeafHash } from '../tree/hash.ts';
 import { hashInTile } from '../tree/tiles.ts';
-import { appendEntry, type StoredEntry } from './entry.ts';
+import { appendEntry, freshSalts, type StoredEntry } from './entry.ts';
 import { ServerError } from './errors.ts';
 import { type Answer, type Group, receivedAtIn } from './group.ts';
 import type { Pointer } from './ingest/event-id.ts';
@@ -142,8 +142,9 @@ function buildEach(
 
   const plain = encodeHeader({ by, via });
   const header = once?.kind === 'pointer' ? encodeHeader({ by, via, id_pointer: once.pointer.text }) : plain;
-  const isNew = resolutions.some(({ kind }) => kind === 'new');
-  const receivedAt = isNew ? receivedAtIn(group, log) : 0;
+  const fresh = resolutions.filter(({ kind }) => kind === 'new').length;
+  const receivedAt = fresh > 0 ? receivedAtIn(group, log) : 0;
+  const salts = freshSalts(fresh).values();
   const entries: StoredEntry[] = [];
   for (const [i, { event }] of events.entries()) {
     const resolution = resolutions[i] as Resolution;
@@ -157,6 +158,7 @@ function buildEach(
         event,
         header: key === undefined ? plain : header,
         receivedAt,
+        salt: salts.next().value as Uint8Array,
       });
       if (key !== undefined) useId(group, key, [entry]);
       entries.push(entry);
@@ -182,9 +184,10 @@ function buildKeyed(
     return answerWith(log, used.entries, () => true, resolve);
   }
   const receivedAt = receivedAtIn(group, log);
+  const salts = freshSalts(events.length);
   const entries = events.map(({ event }, n) => {
     const header = encodeHeader({ by, via, idempotency_key: idempotencyKey, n });
-    return appendEntry(group.transaction, log, { event, header, receivedAt });
+    return appendEntry(group.transaction, log, { event, header, receivedAt, salt: salts[n] as Uint8Array });
   });
   useId(group, key, entries);
   return answerWith(log, entries, () => false, resolve);
@@ -194,7 +197,7 @@ function useId(group: Group, key: string, entries: readonly StoredEntry[]): void
   const { leafIndex } = entries[0] as StoredEntry;
   const count = entries.length;
   group.fresh.set(key, { leafIndex, count, entries, contents: entries.map(({ event }) => event) });
-  group.transaction.put(key, encodeIdRow({ leafIndex, count }));
+  group.transaction.put(key, encodeIdRow({ leafIndex, count }, group.transaction.slab));
 }
 
 function answerWith(

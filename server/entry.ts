@@ -1,6 +1,13 @@
 /** Entries of events logs: made from an event before it is committed, read back and checked after. */
 import { randomFillSync } from 'node:crypto';
-import { commitment, encodeEventLeaf, encodeHeader, parseEventLeaf, SALT_SIZE } from '../proofs/leaf.ts';
+import {
+  commitment,
+  EVENT_LEAF_SIZE,
+  encodeEventLeaf,
+  encodeHeader,
+  parseEventLeaf,
+  SALT_SIZE,
+} from '../proofs/leaf.ts';
 import { equalBytes, utf8 } from '../tree/bytes.ts';
 import type { Transaction } from './committer.ts';
 import { ServerError } from './errors.ts';
@@ -19,23 +26,27 @@ export interface StoredEntry extends EventRow {
   readonly leaf: Uint8Array;
 }
 
-/** Puts one entry of an events log into a transaction. The event must have passed `checkEvent`. */
+/** What an entry is made of. The event must have passed `checkEvent`, and the salt be one of `freshSalts`. */
+export interface NewEntry {
+  readonly event: Uint8Array;
+  readonly header: Uint8Array;
+  readonly receivedAt: number;
+  readonly salt: Uint8Array;
+}
+
+/** Puts one entry of an events log into a transaction. Its leaf is a view of the transaction's slab. */
 export function appendEntry(
   transaction: Transaction,
   log: Log,
-  {
-    event,
-    header,
-    receivedAt,
-  }: { readonly event: Uint8Array; readonly header: Uint8Array; readonly receivedAt: number },
+  { event, header, receivedAt, salt }: NewEntry,
 ): StoredEntry {
-  const salt = freshSalt();
-  const leaf = encodeEventLeaf({
-    receivedAt,
-    commitment: commitment({ origin: log.definition.origin, salt, header, event }),
-  });
+  const { slab } = transaction;
+  const leaf = encodeEventLeaf(
+    { receivedAt, commitment: commitment({ origin: log.definition.origin, salt, header, event }) },
+    slab.take(EVENT_LEAF_SIZE),
+  );
   const leafIndex = transaction.append(log, leaf, receivedAt);
-  transaction.put(eventKey(log.name, leafIndex), encodeEventRow({ salt, header, event }));
+  transaction.put(eventKey(log.name, leafIndex), encodeEventRow({ salt, header, event }, slab));
   return { leafIndex, receivedAt, leaf, salt, header, event };
 }
 
@@ -43,17 +54,23 @@ export function appendEntry(
 const salts = new Uint8Array(2048 * SALT_SIZE);
 let spent = salts.length;
 
-/** A salt that nobody else gets, whatever becomes of the entry. */
-function freshSalt(): Uint8Array {
-  if (spent === salts.length) {
+/** Salts that nobody else gets, whatever becomes of their entries; views of one array. */
+export function freshSalts(count: number): Uint8Array[] {
+  const size = count * SALT_SIZE;
+  const own = size > salts.length ? randomFillSync(new Uint8Array(size)) : fromPool(size);
+  return Array.from({ length: count }, (_, i) => own.subarray(i * SALT_SIZE, (i + 1) * SALT_SIZE));
+}
+
+function fromPool(size: number): Uint8Array {
+  if (spent + size > salts.length) {
     randomFillSync(salts);
     spent = 0;
   }
-  const salt = salts.slice(spent, spent + SALT_SIZE);
-  // Whose entry is erased one day must not be found here.
-  salts.fill(0, spent, spent + SALT_SIZE);
-  spent += SALT_SIZE;
-  return salt;
+  const own = salts.slice(spent, spent + size);
+  // What salts an entry that is erased one day must not be found here.
+  salts.fill(0, spent, spent + size);
+  spent += size;
+  return own;
 }
 
 const SYSTEM_HEADER = encodeHeader({ by: 'system', via: 'system' });
@@ -67,7 +84,8 @@ export interface SystemEvent {
 /** Puts a statement of the server into a transaction; only its header makes anybody believe it. */
 export function appendSystemEvent(transaction: Transaction, log: Log, event: SystemEvent, now: number): void {
   const receivedAt = Math.max(now, transaction.lastReceivedAt(log));
-  appendEntry(transaction, log, { event: utf8(JSON.stringify(event)), header: SYSTEM_HEADER, receivedAt });
+  const [salt] = freshSalts(1) as [Uint8Array];
+  appendEntry(transaction, log, { event: utf8(JSON.stringify(event)), header: SYSTEM_HEADER, receivedAt, salt });
 }
 
 /** What reading entries needs, and who hears of damage. */

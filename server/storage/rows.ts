@@ -4,7 +4,7 @@
  * These bytes come back from a disk that may lie, so every parser refuses what its encoder would not have written.
  */
 import { decodeFrames } from '../../tree/bundles.ts';
-import { concatBytes, fromBase64, readU16, readU64, toBase64, u64, writeU16, writeU64 } from '../../tree/bytes.ts';
+import { fromBase64, readU16, readU64, toBase64, writeU16, writeU64 } from '../../tree/bytes.ts';
 import { type Frontier, frontierLength } from '../../tree/frontier.ts';
 import { asTreeHash, HASH_SIZE, type TreeHash } from '../../tree/hash.ts';
 import type { Slab } from '../slab.ts';
@@ -76,9 +76,10 @@ export interface EventRow {
 }
 
 /** u8 state ‖ salt (32) ‖ u16 length of the header ‖ header ‖ event. */
-export function encodeEventRow({ salt, header, event }: EventRow): Uint8Array {
+export function encodeEventRow({ salt, header, event }: EventRow, slab?: Slab): Uint8Array {
   const start = 1 + SALT_SIZE + 2;
-  const out = new Uint8Array(start + header.length + event.length);
+  const size = start + header.length + event.length;
+  const out = slab === undefined ? new Uint8Array(size) : slab.take(size);
   out[0] = EVENT_PLAIN;
   out.set(salt, 1);
   writeU16(out, 1 + SALT_SIZE, header.length);
@@ -107,8 +108,11 @@ export interface IdRow {
 }
 
 /** u64 first leaf index ‖ u64 number of entries. */
-export function encodeIdRow({ leafIndex, count }: IdRow): Uint8Array {
-  return concatBytes(u64(leafIndex), u64(count));
+export function encodeIdRow({ leafIndex, count }: IdRow, slab?: Slab): Uint8Array {
+  const out = slab === undefined ? new Uint8Array(16) : slab.take(16);
+  writeU64(out, 0, leafIndex);
+  writeU64(out, 8, count);
+  return out;
 }
 
 export function parseIdRow(bytes: Uint8Array): IdRow {

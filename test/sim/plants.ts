@@ -65,7 +65,11 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
     bug('committer.js', COMMIT, 'await this.#store.commit(writes).catch(() => this.#store.commit(writes));'),
   ],
   'id-row-forgotten': [
-    bug('append.js', 'group.transaction.put(key, encodeIdRow({ leafIndex, count }));', 'void encodeIdRow;'),
+    bug(
+      'append.js',
+      'group.transaction.put(key, encodeIdRow({ leafIndex, count }, group.transaction.slab));',
+      'void encodeIdRow;',
+    ),
   ],
   'ids-of-a-group-not-looked-at': [
     bug(

@@ -54,7 +54,9 @@ function rowTargets({ rows, commitRecord, bundles }: Modules, log: SignedLog): T
     bytesTarget({
       name: 'event row',
       covers: ['server/storage/rows parseEventRow'],
-      good: [row, { ...row, event: new Uint8Array(0) }, { ...row, header: new Uint8Array(0) }].map(rows.encodeEventRow),
+      good: [row, { ...row, event: new Uint8Array(0) }, { ...row, header: new Uint8Array(0) }].map((each) =>
+        rows.encodeEventRow(each),
+      ),
       refuses: range,
       read: (input) => expectSame(rows.encodeEventRow(rows.parseEventRow(input)), input),
     }),
