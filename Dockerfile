@@ -43,5 +43,5 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD ["node", "-e", "fetch(process.env.INDELIBLE_HEALTH_URL ?? 'http://127.0.0.1:8080/readyz').then((reply) => process.exit(reply.ok ? 0 : 1), () => process.exit(1))"]
 # Node handles the signals itself and has no children, so no init process is needed.
 # Node takes the first flag on its command line only: docs/operations.md, Memory.
-ENTRYPOINT ["node", "--initial-old-space-size=80", "--v8-pool-size=1", "dist/cli/main.js"]
+ENTRYPOINT ["node", "--initial-old-space-size=160", "--v8-pool-size=1", "dist/cli/main.js"]
 CMD ["serve"]

@@ -43,7 +43,7 @@ describe('the Dockerfile', () => {
     expect(of('EXPOSE')).toEqual(['8080']);
     expect(of('STOPSIGNAL')).toEqual(['SIGTERM']);
     expect(of('ENTRYPOINT')).toEqual([
-      '["node", "--initial-old-space-size=80", "--v8-pool-size=1", "dist/cli/main.js"]',
+      '["node", "--initial-old-space-size=160", "--v8-pool-size=1", "dist/cli/main.js"]',
     ]);
     expect(of('CMD')).toEqual(['["serve"]']);
     expect(of('HEALTHCHECK')).toHaveLength(1);
