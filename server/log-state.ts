@@ -5,7 +5,7 @@
  */
 import { bundleBounds, bundleViews, prefixBounds } from '../tree/bundles.ts';
 import { concatBytes, equalBytes } from '../tree/bytes.ts';
-import { extendFrontier, type Frontier, frontierRoot } from '../tree/frontier.ts';
+import { extendFrontier, type Frontier, frontierLength, frontierRoot } from '../tree/frontier.ts';
 import { HASH_SIZE, leafHashes, type TreeHash } from '../tree/hash.ts';
 import { coveringNodes, powerOfTwo } from '../tree/positions.ts';
 import {
@@ -199,6 +199,12 @@ const CHUNK = 16;
 const LARGE_CHUNK = 64;
 const LARGE_CHUNK_BYTES = 256 * 1024 * 1024;
 
+/** A tree: its size and its frontier. */
+interface Tree {
+  readonly treeSize: number;
+  readonly frontier: Frontier;
+}
+
 /** How far a log grew, and where its open rows begin then or later. */
 export interface Growth extends Pick<LogState, 'treeSize' | 'open'> {
   /** Bytes of all the leaves by which it grew, where that is known. */
@@ -207,22 +213,26 @@ export interface Growth extends Pick<LogState, 'treeSize' | 'open'> {
 
 /**
  * Verifies from stored bytes alone that a log grew from a frontier it had to `to`: every leaf since is read and hashed,
- * every tile that became full since is compared with what it must hold. Returns the frontier there; that its root is
+ * every bundle and tile that became full since is read whole and compared with what it must hold. Returns the frontier there; that its root is
  * the one about to be signed is for the caller to check. An extension of the old frontier is a consistency proof, with
  * nothing left out. `openRows` reads the open rows in the store's place. Throws ServerError `damaged`.
  */
 export async function verifyGrowth(
   store: Store,
   log: string,
-  from: { readonly treeSize: number; readonly frontier: Frontier },
+  from: Tree,
   to: Growth,
   openRows: RowReader = store,
 ): Promise<TreeHash[]> {
   const { treeSize, bytes: size = Number.POSITIVE_INFINITY } = to;
   const chunk = size <= LARGE_CHUNK_BYTES ? LARGE_CHUNK : CHUNK;
-  const frontier = from.frontier.slice();
+  const firstBundle = Math.floor(from.treeSize / TILE_WIDTH);
+  const lastFull = Math.floor(treeSize / TILE_WIDTH);
+  // Of a bundle that was not full the leaves stood in open rows; now that it is, they stand in another row, and are read again.
+  let at = firstBundle < lastFull ? firstBundle * TILE_WIDTH : from.treeSize;
+  // The subtrees of the full bundles come first: they are the frontier there.
+  const frontier = from.frontier.slice(0, frontierLength(at));
   let completed: CompletedTile[] = [];
-  let at = from.treeSize;
   const extend = (hashes: Uint8Array): void => {
     extendFrontier(frontier, at, hashes, (level, nodes) => {
       if (level === 0 || level % TILE_HEIGHT !== 0) return;
@@ -235,8 +245,7 @@ export async function verifyGrowth(
     at += hashes.length / HASH_SIZE;
   };
 
-  const lastFull = Math.floor(treeSize / TILE_WIDTH);
-  for (let bundle = Math.floor(at / TILE_WIDTH); bundle < lastFull; bundle += chunk) {
+  for (let bundle = firstBundle; bundle < lastFull; bundle += chunk) {
     const indexes = Array.from({ length: Math.min(chunk, lastFull - bundle) }, (_, i) => bundle + i);
     // Bundles and the tiles above them in one go: under overload each takes a turn of a third of a second.
     const values = await store.getMany([
@@ -245,13 +254,26 @@ export async function verifyGrowth(
     ]);
     for (const [i, index] of indexes.entries()) {
       const bytes = values[i];
-      extend(leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes).subarray(2 * (at % TILE_WIDTH))));
+      const hashes = leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes));
+      if (at < from.treeSize) checkPassed(log, index, { treeSize: at, frontier }, hashes, from);
+      extend(hashes);
     }
     await checkTiles(store, log, completed, (index) => values[indexes.length + index - bundle]);
     completed = [];
   }
   if (at < treeSize) extend(await readLastHashes(store, log, at, to, openRows));
   return frontier;
+}
+
+/** A full bundle with these leaf hashes must begin with the leaves by which the log had grown to `to`. Throws ServerError `damaged`. */
+function checkPassed(log: string, index: number, from: Tree, hashes: Uint8Array, to: Tree): void {
+  const passed = from.frontier.slice();
+  extendFrontier(passed, from.treeSize, hashes.subarray(0, (to.treeSize - from.treeSize) * HASH_SIZE));
+  if (!passed.every((hash, i) => equalBytes(hash, to.frontier[i] as TreeHash)))
+    throw new ServerError(
+      'damaged',
+      `log ${log}: entry bundle ${index} does not begin with the leaves that it was filled from`,
+    );
 }
 
 const TILE_BYTES = TILE_WIDTH * HASH_SIZE;

@@ -1,9 +1,10 @@
 /**
- * Reading back: what is stored of a log, re-hashed up to where its next head will stand. The publisher signs nothing else.
+ * Reading back: what the store has of a log, re-hashed up to where its next head will stand. The publisher signs nothing else.
  *
- * A log is read back when it is signed, and before that whenever it has grown by some bytes: these are then still in LevelDB's memory. Read once
- * a second, a second's entries stopped everything else for as long as they were hashed, and mapped all the tables they were in: with batches over four connections
- * the slowest hundredth took 50 ms instead of 30, and the process 80 MB more (two runs in turn, the same rate and CPU).
+ * A log is read back when it is signed, and before that when a commit finds that it has grown by some bytes, unless one is being read. Read once
+ * a second, a second's entries stopped everything else for as long as they were hashed, and had left LevelDB's memory by then, so that all tables they
+ * were in were mapped: with raw batches over four connections the slowest hundredth took 50 ms instead of 30, and the process 80 MB more (two runs
+ * in turn, the same rate and CPU).
  */
 import { equalBytes } from '../tree/bytes.ts';
 import { type Frontier, frontierRoot } from '../tree/frontier.ts';

@@ -6,6 +6,7 @@
  */
 import { equalBytes } from '../tree/bytes.ts';
 import type { Promised } from './guard.ts';
+import { MOST_ADOPTED } from './storage/commit-record.ts';
 
 export type Verdict =
   /** The database is exactly where the guard says. */
@@ -21,12 +22,6 @@ export interface DatabaseEnd {
   readonly n: number;
   recordHash(n: number): Uint8Array | undefined;
 }
-
-/**
- * So many commits may be durable that nobody was told of: one is stored while the one before it is being promised. Before the first there is
- * nothing to go on from.
- */
-const MOST_ADOPTED = 2;
 
 /** Decides from the two slots (`undefined`: torn) and the database's end. */
 export function judgeStart(
@@ -46,6 +41,7 @@ export function judgeStart(
   if (database.n < newest.n) {
     return refuse(`rollback: the database ends at commit ${database.n}, but commit ${newest.n} was promised`);
   }
+  // Before the first commit there is nothing to go on from.
   if (database.n > newest.n + (newest.n === 0 ? 1 : MOST_ADOPTED)) {
     return refuse(`the database is at commit ${database.n}, but the guard has promised only ${newest.n}`);
   }

@@ -20,6 +20,8 @@ const MAX_NAME = 255;
 
 /** Commit records that stay in the database. */
 export const RECORDS_KEPT = 1024;
+/** So many commits may be durable that nobody was told of: one is stored while the one before it is being promised. */
+export const MOST_ADOPTED = 2;
 /** What stands for "hash of record n − 1" in record 1. */
 export const NO_RECORD_HASH: Uint8Array = new Uint8Array(HASH_SIZE);
 

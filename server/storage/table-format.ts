@@ -8,6 +8,7 @@ import { equalBytes } from '../../tree/bytes.ts';
 import { littleU16, maskedCrc } from './log-format.ts';
 import { Reader } from './manifest.ts';
 import { unsnappy } from './snappy.ts';
+import { StorageError } from './store.ts';
 
 export const FOOTER = 48;
 /** Type and checksum after each block. */
@@ -85,4 +86,14 @@ export function* entries(block: Uint8Array): Generator<{ readonly key: Uint8Arra
     last = key;
     yield { key, value: reader.bytes(length) };
   }
+}
+
+/** What a look at a table failed with, as damage of that table. Throws it where it is no evidence against what is stored: a file system that cannot read. */
+export function tableDamage(file: string, cause: unknown): StorageError {
+  if (!(cause instanceof RangeError) && (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+  return new StorageError(
+    'unreadable',
+    `${file} is damaged: ${(cause as Error).message}. Restore the data directory from a copy.`,
+    { cause },
+  );
 }

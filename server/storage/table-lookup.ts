@@ -1,12 +1,12 @@
 /** Looking for one key in the tables of a database that is not open. */
 import { closeSync, openSync } from 'node:fs';
 import { type Manifest, type TableFile, tableFile, userKey } from './manifest.ts';
-import { entries, parseHandle, readBlock, readFooter } from './table-format.ts';
+import { entries, parseHandle, readBlock, readFooter, tableDamage } from './table-format.ts';
 
-/** Last byte of LevelDB's eight behind a key that has a value; of a deleted one it is 0. */
+/** The first of the eight bytes that LevelDB adds to a key that has a value; of a deleted one it is 0. */
 const HAS_VALUE = 1;
 
-/** Whether a table has a value under a key. What is in a table that cannot be read, or is damaged there, is not found. */
+/** Whether a table has a value under a key. Throws StorageError `unreadable` where a table that may have it is damaged. */
 export function inTables(path: string, { tables }: Manifest, key: string): boolean {
   return tables.some(
     (table) => table.smallest <= key && key <= table.largest && isIn(tableFile(path, table), table, key),
@@ -24,8 +24,8 @@ function isIn(file: string, { size }: TableFile, key: string): boolean {
       return false;
     }
     return false;
-  } catch {
-    return false;
+  } catch (cause) {
+    throw tableDamage(file, cause);
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

@@ -10,8 +10,17 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { areHashed } from './keys.ts';
 import { type Manifest, readManifest, type TableFile, tableFile, userKey } from './manifest.ts';
-import { StorageError } from './store.ts';
-import { checkBlock, entries, FOOTER, parseHandle, readBlock, readFooter, TRAILER } from './table-format.ts';
+import type { StorageError } from './store.ts';
+import {
+  checkBlock,
+  entries,
+  FOOTER,
+  parseHandle,
+  readBlock,
+  readFooter,
+  TRAILER,
+  tableDamage,
+} from './table-format.ts';
 
 /** Which blocks are read: those that nothing else vouches for, or all of them. */
 export type TableScope = 'unhashed' | 'all';
@@ -64,13 +73,7 @@ function faultOf(path: string, table: TableFile, scope: TableScope): StorageErro
     checkTable(file, table, scope);
     return undefined;
   } catch (cause) {
-    // A file system that cannot read is no evidence against what is stored.
-    if (!(cause instanceof RangeError) && (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    return new StorageError(
-      'unreadable',
-      `${file} is damaged: ${(cause as Error).message}. Restore the data directory from a copy.`,
-      { cause },
-    );
+    return tableDamage(file, cause);
   }
 }
 

@@ -12,6 +12,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MOST_ADOPTED } from './commit-record.ts';
 import { COMMIT_PREFIX, commitKey, numberInKey } from './keys.ts';
 import { scanLog } from './log-format.ts';
 import { type Manifest, Reader, readManifest } from './manifest.ts';
@@ -49,7 +50,7 @@ export function checkLogFiles(
   for (const [i, file] of files.entries()) {
     const bytes = readFileSync(file);
     const fault = scanLog(bytes);
-    if (fault !== undefined && newest && (fault.torn || holds(promised, files.slice(i), path, manifest))) {
+    if (fault !== undefined && newest && (fault.torn || isBehind(promised, files.slice(i), path, manifest))) {
       if (fault.told) tail = { file, offset: fault.offset };
     } else if (fault !== undefined) {
       throw new StorageError(
@@ -63,25 +64,29 @@ export function checkLogFiles(
 }
 
 /**
- * Whether the promised commit stands before what is broken in the first of these log files, newest first. It or a later one is the last whole
- * record; and where there is none, since a start or a full memory was written into tables, it is in a table. (A power cut during the first commit
- * after a start was refused before.)
+ * Whether nothing of what is broken in the first of these log files, newest first, was ever acknowledged: the promised commit stands before it, and
+ * no more than may follow on that. Where no whole record does, since a start or a full memory was written into tables, both are asked of the tables:
+ * a power cut during the first commit after a start leaves that. A guard that is older than it may be vouches for nothing.
  */
-function holds(
+function isBehind(
   promised: number | undefined,
   files: readonly string[],
   path: string,
   manifest: Manifest | undefined,
 ): boolean {
   if (promised === undefined) return false;
+  const most = promised + MOST_ADOPTED;
   for (const file of files) {
     let last: Uint8Array | undefined;
     scanLog(readFileSync(file), (data) => {
       last = data;
     });
-    if (last !== undefined) return (commitIn(last) ?? -1) >= promised;
+    if (last === undefined) continue;
+    const n = commitIn(last);
+    return n !== undefined && promised <= n && n <= most;
   }
-  return manifest !== undefined && inTables(path, manifest, commitKey(promised));
+  if (manifest === undefined) return false;
+  return inTables(path, manifest, commitKey(promised)) && !inTables(path, manifest, commitKey(most + 1));
 }
 
 /** Number of the commit that a batch of LevelDB is: u64 sequence ‖ u32 count ‖ writes, each u8 1 ‖ key ‖ value, or u8 0 ‖ key. */

@@ -99,6 +99,30 @@ describe('reading a log back before its next head', () => {
     await expect(append(run, run.main, 1)).rejects.toMatchObject({ code: 'outcome_unknown' });
   });
 
+  test.each([
+    ['read ahead', 1],
+    ['under a head', Number.POSITIVE_INFINITY],
+  ])('leaves that were %s as open rows are read once more where they stand in a bundle', async (how, readBackBytes) => {
+    const run = await signedOnce(readBackBytes);
+    await append(run, run.main, 44);
+    await settle();
+    if (how === 'under a head') await run.server.publisher.publishDue();
+    const { treeSize: signed } = run.main.published;
+    run.store.hold('after');
+    const growing = append(run, run.main, 300).catch((error: unknown) => error);
+    await settle();
+    const key = bundleKey('main', 1);
+    const bundle = ((await run.world.rows.get(key)) as Uint8Array).slice();
+    // In the first of the 44.
+    bundle[20] = 255 - (bundle[20] as number);
+    await run.world.rows.commit([{ key, value: bundle }]);
+    run.store.release();
+    await growing;
+    await settle();
+    await expect(run.server.publisher.publishDue()).rejects.toMatchObject({ code: 'damaged' });
+    expect(run.main.published.treeSize).toBe(signed);
+  });
+
   test('the root in memory is not the one of the stored leaves: noticed then', async () => {
     const run = await signedOnce(1);
     run.main.state = { ...run.main.state, rootHash: asTreeHash(new Uint8Array(32).fill(1)) };

@@ -166,13 +166,13 @@ export class Disk {
     this.damages.length = 0;
   }
 
-  /** Of a batch, the last leaf of a run or a bundle, or a tile: what the publisher reads back before it signs. */
+  /** Of a batch, a byte of open leaves, of a bundle or of a tile: what the publisher reads back before it signs. */
   #alter(writes: readonly Write[], random: () => number): readonly Write[] {
     const rows = writes.filter(({ key, value }) => value !== undefined && READ_BACK.test(key));
     const row = rows[Math.floor(random() * rows.length)];
     if (row?.value === undefined) return writes;
     const { key, value: was } = row;
-    const now = flipped(was, was.length - 1, random);
+    const now = flipped(was, Math.floor(random() * was.length), random);
     const edge = writes.find((write) => write.key === edgeKey(logOf(key) as string))?.value as Uint8Array;
     this.damages.push({ key, was, now, treeSize: Number(new DataView(edge.buffer, edge.byteOffset).getBigUint64(1)) });
     return writes.map((write) => (write === row ? { key, value: now } : write));

@@ -124,6 +124,18 @@ export const SIM_PLANTS: Readonly<Record<string, readonly Bug[]>> = {
       'const frontier = log.state.treeSize === treeSize ? log.state.frontier : await verifyGrowth(this.#options.store, log.name, from, growth, openRows);',
     ),
   ],
+  'full-bundle-read-in-part': [
+    bug(
+      'log-state.js',
+      'let at = firstBundle < lastFull ? firstBundle * TILE_WIDTH : from.treeSize;',
+      'let at = from.treeSize;',
+    ),
+    bug(
+      'log-state.js',
+      'const hashes = leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes));',
+      'const hashes = leafHashes(bytes ?? EMPTY, boundsOf(log, index, bytes).subarray(2 * (at % TILE_WIDTH)));',
+    ),
+  ],
   'head-times-repeat': [
     bug(
       'publisher.js',

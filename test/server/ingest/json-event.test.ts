@@ -19,6 +19,17 @@ function verdict(input: string | Uint8Array, limits = LIMITS): string {
   }
 }
 
+/** Objects in one another, each behind 999 other members; at that level, counted from inside, the last name is the first again. */
+function crowded(levels: number, repeated = 0): string {
+  let text = '0';
+  for (let level = 1; level <= levels; level++) {
+    const names = Array.from({ length: MAX_MEMBERS }, (_, i) => `${i}`);
+    if (level === repeated) names[MAX_MEMBERS - 1] = '0';
+    text = `{${names.map((name, i) => `"${name}":${i === MAX_MEMBERS - 1 ? text : 0}`).join(',')}}`;
+  }
+  return text;
+}
+
 /** An object of that many members. */
 function members(count: number): string {
   return `{${Array.from({ length: count }, (_, i) => `"${i}":${i}`).join(',')}}`;
@@ -272,6 +283,9 @@ const CASES: readonly (readonly [name: string, input: string | Uint8Array, code:
   ['1,001 members of an inner object', `{"a":[${members(MAX_MEMBERS + 1)}]}`, 'too_many_members'],
   ['1,001 members, the last repeated', members(MAX_MEMBERS + 1).replace('"1000"', '"0"'), 'too_many_members'],
   ['1,000 members twice', `{"a":${members(MAX_MEMBERS)},"b":${members(MAX_MEMBERS)}}`, 'ok'],
+  ['1,000 members on each of 32 levels', crowded(MAX_DEPTH), 'ok'],
+  ['the same, the last name of the innermost object repeated', crowded(MAX_DEPTH, 1), 'duplicate_key'],
+  ['the same, the last name of the outermost object repeated', crowded(MAX_DEPTH, MAX_DEPTH), 'duplicate_key'],
   ['an array of 2,000 values', `{"a":[${'1,'.repeat(1999)}1]}`, 'ok'],
 ];
 

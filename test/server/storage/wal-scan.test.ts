@@ -171,7 +171,7 @@ describe('opening', () => {
   });
 
   test.each(['in the same log file', 'in a table since a start'])(
-    'whatever a power cut takes of commits that were not promised, those that were are there, %s',
+    'whatever a power cut takes of commits that were not promised, a start has those that were, %s',
     async (where) => {
       const random = seededRandom(11);
       const below = (limit: number): number => Math.floor(random() * limit);
@@ -232,17 +232,50 @@ describe('opening', () => {
     const bytes = readFileSync(file);
     flip(bytes, 20, 3);
     writeFileSync(file, bytes);
-    for (const promised of [1, 2, 150, 299, 300]) expect(checkLogFiles(own, promised)).toEqual({ file, offset: 0 });
-    for (const promised of [301, 302, 5, undefined])
+    for (const promised of [298, 299, 300]) expect(checkLogFiles(own, promised)).toEqual({ file, offset: 0 });
+    for (const promised of [301, 302, 5, 1, 150, 297, undefined])
       expect(codeOf(() => checkLogFiles(own, promised))).toBe('unreadable');
     // A table in which it cannot be found any more.
     const [table] = readdirSync(own).filter((each) => each.endsWith('.ldb'));
     const content = readFileSync(join(own, table as string));
-    for (let at = 40; at < 4000; at += 97) flip(content, at, 1);
+    for (let at = 40; at < content.length - 60; at += 97) flip(content, at, 1);
     writeFileSync(join(own, table as string), content);
-    expect(codeOf(() => checkLogFiles(own, 2))).toBe('unreadable');
+    expect(() => checkLogFiles(own, 300)).toThrow(/\.ldb is damaged/);
     rmSync(join(own, table as string));
-    expect(codeOf(() => checkLogFiles(own, 2))).toBe('unreadable');
+    expect(() => checkLogFiles(own, 300)).toThrow(/\.ldb is damaged/);
+    // What cannot be read for another reason is no damage.
+    mkdirSync(join(own, table as string));
+    expect(codeOf(() => checkLogFiles(own, 300))).toBe('EISDIR');
+  });
+
+  test('so is one that was begun when a memory was written into a table', async () => {
+    const own = join(folder.path, 'flushed');
+    mkdirSync(own);
+    const store = await openLevelStore({ path: own, createIfMissing: true, writeBufferSize: 65_536 });
+    const newest = (): string =>
+      readdirSync(own)
+        .filter((each) => each.endsWith('.log'))
+        .sort()
+        .at(-1) as string;
+    const first = newest();
+    let n = 0;
+    while (newest() === first) {
+      n++;
+      await store.commit([{ key: commitKey(n), value: new Uint8Array(3000).fill(n) }]);
+    }
+    // The table is there when the older log file is gone.
+    while (readdirSync(own).includes(first)) await new Promise((resolve) => setTimeout(resolve, 5));
+    await store.close();
+    const file = join(own, newest());
+    const bytes = readFileSync(file);
+    expect(bytes.length).toBeGreaterThan(3000);
+    flip(bytes, 2000, 3);
+    writeFileSync(file, bytes);
+    expect(checkLogFiles(own, n - 1)).toEqual({ file, offset: 0 });
+    expect(codeOf(() => checkLogFiles(own, n))).toBe('unreadable');
+    const again = await openLevelStore({ path: own, createIfMissing: false, promised: n - 1 });
+    expect((await again.listKeys({ gte: commitKey(1), lt: commitKey(n + 9), limit: 1000 })).length).toBe(n - 1);
+    await again.close();
   });
 
   test('a file that the MANIFEST has done with does not count', async () => {
