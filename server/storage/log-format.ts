@@ -52,6 +52,31 @@ export function scanLog(bytes: Uint8Array, onRecord?: (data: Uint8Array) => void
   return open === undefined ? undefined : torn(open.offset);
 }
 
+/**
+ * Data of the whole records behind a fault: those that its own length leads to, and those of later blocks, which each begin with a record. LevelDB goes on
+ * with the next block.
+ */
+export function* recordsBehind(bytes: Uint8Array, { offset }: LogFault): Generator<Uint8Array> {
+  let pieces: Uint8Array[] | undefined;
+  for (let at = offset; at + HEADER <= bytes.length; ) {
+    const left = BLOCK - (at % BLOCK);
+    const end = HEADER + (left < HEADER ? left : littleU16(bytes, at + 4));
+    const type = bytes[at + 6] as number;
+    if (left < HEADER || type < FULL || type > LAST || end > left) {
+      at += left;
+    } else if (recordSize(bytes, at, left) === undefined) {
+      pieces = undefined;
+      at += end;
+    } else {
+      const data = bytes.subarray(at + HEADER, at + end);
+      if (type === FULL || type === FIRST) pieces = [data];
+      else pieces?.push(data);
+      if (pieces !== undefined && (type === FULL || type === LAST)) yield concatBytes(...pieces);
+      at += end;
+    }
+  }
+}
+
 function damage(offset: number): LogFault {
   return { offset, torn: false, told: true };
 }

@@ -14,9 +14,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MOST_ADOPTED } from './commit-record.ts';
 import { COMMIT_PREFIX, commitKey, numberInKey } from './keys.ts';
-import { scanLog } from './log-format.ts';
+import { type LogFault, recordsBehind, scanLog } from './log-format.ts';
 import { type Manifest, Reader, readManifest } from './manifest.ts';
-import { StorageError } from './store.ts';
+import { prefixRange, StorageError } from './store.ts';
 import { inTables } from './table-lookup.ts';
 
 /** What is left of a record that was being written and that LevelDB must not see: it would tell of damage. */
@@ -50,7 +50,7 @@ export function checkLogFiles(
   for (const [i, file] of files.entries()) {
     const bytes = readFileSync(file);
     const fault = scanLog(bytes);
-    if (fault !== undefined && newest && (fault.torn || isBehind(promised, files.slice(i), path, manifest))) {
+    if (fault !== undefined && newest && (fault.torn || isBehind(promised, fault, files.slice(i), path, manifest))) {
       if (fault.told) tail = { file, offset: fault.offset };
     } else if (fault !== undefined) {
       throw new StorageError(
@@ -64,18 +64,21 @@ export function checkLogFiles(
 }
 
 /**
- * Whether nothing of what is broken in the first of these log files, newest first, was ever acknowledged: the promised commit stands before it, and
- * no more than may follow on that. Where no whole record does, since a start or a full memory was written into tables, both are asked of the tables:
- * a power cut during the first commit after a start leaves that. A guard that is older than it may be vouches for nothing.
+ * Whether nothing from the fault in the first of these log files on, newest first, was ever acknowledged: the promised commit stands before it, and no
+ * commit stands anywhere that may not follow on it yet. Where no whole record stands before it, since a start or a full memory was written into tables,
+ * the tables are asked: a power cut during the first commit after a start leaves that. A guard that is older than it may be vouches for nothing.
  */
 function isBehind(
   promised: number | undefined,
+  fault: LogFault,
   files: readonly string[],
   path: string,
   manifest: Manifest | undefined,
 ): boolean {
   if (promised === undefined) return false;
-  const most = promised + MOST_ADOPTED;
+  const isTooNew = (n: number | undefined): boolean => n !== undefined && n > promised + MOST_ADOPTED;
+  const [newest] = files as [string];
+  for (const data of recordsBehind(readFileSync(newest), fault)) if (isTooNew(commitIn(data))) return false;
   for (const file of files) {
     let last: Uint8Array | undefined;
     scanLog(readFileSync(file), (data) => {
@@ -83,10 +86,24 @@ function isBehind(
     });
     if (last === undefined) continue;
     const n = commitIn(last);
-    return n !== undefined && promised <= n && n <= most;
+    return n !== undefined && promised <= n && !isTooNew(n);
   }
-  if (manifest === undefined) return false;
-  return inTables(path, manifest, commitKey(promised)) && !inTables(path, manifest, commitKey(most + 1));
+  return manifest !== undefined && lastInTables(path, manifest, promised);
+}
+
+/** Whether the tables know of the promised commit and of none that may not follow on it yet. What a damaged one knows is not known. */
+function lastInTables(path: string, manifest: Manifest, promised: number): boolean {
+  const { lt } = prefixRange(COMMIT_PREFIX, 1);
+  const tooNew = commitKey(promised + MOST_ADOPTED + 1);
+  try {
+    return (
+      inTables(path, manifest, { gte: commitKey(promised), lt: tooNew }) &&
+      !inTables(path, manifest, { gte: tooNew, lt })
+    );
+  } catch (error) {
+    if (error instanceof StorageError) return false;
+    throw error;
+  }
 }
 
 /** Number of the commit that a batch of LevelDB is: u64 sequence ‖ u32 count ‖ writes, each u8 1 ‖ key ‖ value, or u8 0 ‖ key. */

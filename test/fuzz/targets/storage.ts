@@ -279,7 +279,7 @@ function logFileTargets({ logFormat, walScan, manifest, snappy, store }: Modules
   return [
     bytesTarget({
       name: 'log file',
-      covers: ['server/storage/log-format scanLog'],
+      covers: ['server/storage/log-format scanLog', 'server/storage/log-format recordsBehind'],
       good: files,
       cost: 15,
       refuses: nothing,
@@ -298,6 +298,9 @@ function logFileTargets({ logFormat, walScan, manifest, snappy, store }: Modules
             input.subarray(written.length).every((byte) => byte === 0),
             'bytes were passed over',
           );
+        let behind = 0;
+        if (fault !== undefined) for (const record of logFormat.recordsBehind(input, fault)) behind += record.length;
+        expect(behind <= input.length - (fault?.offset ?? 0), 'more stands behind a fault than there is');
       },
     }),
     bytesTarget({

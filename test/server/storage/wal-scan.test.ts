@@ -240,15 +240,53 @@ describe('opening', () => {
     const content = readFileSync(join(own, table as string));
     for (let at = 40; at < content.length - 60; at += 97) flip(content, at, 1);
     writeFileSync(join(own, table as string), content);
-    expect(() => checkLogFiles(own, 300)).toThrow(/\.ldb is damaged/);
+    expect(codeOf(() => checkLogFiles(own, 300))).toBe('unreadable');
     rmSync(join(own, table as string));
-    expect(() => checkLogFiles(own, 300)).toThrow(/\.ldb is damaged/);
+    expect(codeOf(() => checkLogFiles(own, 300))).toBe('unreadable');
     // What cannot be read for another reason is no damage.
     mkdirSync(join(own, table as string));
     expect(codeOf(() => checkLogFiles(own, 300))).toBe('EISDIR');
   });
 
-  test('so is one that was begun when a memory was written into a table', async () => {
+  test.each([
+    ['in the same block', 20, 'first'],
+    ['in later blocks', 9000, 'first'],
+    ['in the same block', 20, 'second'],
+    ['in later blocks', 9000, 'second'],
+  ])(
+    'a guard that is too old vouches for nothing: whole commits stand %s behind the broken one (%i bytes each, the %s)',
+    async (_, size, which) => {
+      const own = join(folder.path, 'old-guard');
+      mkdirSync(own);
+      let store = await openLevelStore({ path: own, createIfMissing: true });
+      await store.commit([{ key: commitKey(1), value: utf8('1') }]);
+      await store.close();
+      store = await openLevelStore({ path: own, createIfMissing: false });
+      const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
+      const file = join(own, name as string);
+      const ends = [0];
+      for (let n = 2; n <= 30; n++) {
+        await store.commit([{ key: commitKey(n), value: new Uint8Array(size).fill(n) }]);
+        ends.push(statSync(file).size);
+      }
+      await store.close();
+      const bytes = readFileSync(file);
+      const begin = which === 'first' ? 0 : (ends[1] as number);
+      flip(bytes, begin + 30, 3);
+      writeFileSync(file, bytes);
+      const before = which === 'first' ? 1 : 2;
+      for (let promised = 1; promised <= before; promised++) {
+        // All of them: what was promised last was 30.
+        expect(codeOf(() => checkLogFiles(own, promised))).toBe('unreadable');
+        // One that may follow, and no more.
+        writeFileSync(file, bytes.subarray(0, ends[promised + 1]));
+        expect(checkLogFiles(own, promised)).toEqual({ file, offset: begin });
+        writeFileSync(file, bytes);
+      }
+    },
+  );
+
+  test('a log file that was begun when a memory was written into a table, and begins with a broken record, likewise', async () => {
     const own = join(folder.path, 'flushed');
     mkdirSync(own);
     const store = await openLevelStore({ path: own, createIfMissing: true, writeBufferSize: 65_536 });
