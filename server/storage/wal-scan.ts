@@ -106,14 +106,21 @@ function lastInTables(path: string, manifest: Manifest, promised: number): boole
   }
 }
 
-/** Number of the commit that a batch of LevelDB is: u64 sequence ‖ u32 count ‖ writes, each u8 1 ‖ key ‖ value, or u8 0 ‖ key. */
+/**
+ * Number of the commit that a batch of LevelDB is: u64 sequence ‖ u32 count ‖ writes, each u8 1 ‖ key ‖ value, or u8 0 ‖ key. What is no batch
+ * is no commit: behind a fault, somebody's event may look like a record.
+ */
 function commitIn(batch: Uint8Array): number | undefined {
   const reader = new Reader(batch.subarray(12));
-  while (!reader.done) {
-    const isPut = reader.bytes(1)[0] === 1;
-    const key = Buffer.from(reader.bytes()).toString('latin1');
-    if (isPut) reader.bytes();
-    if (isPut && key.startsWith(COMMIT_PREFIX)) return numberInKey(key);
+  try {
+    while (!reader.done) {
+      const isPut = reader.bytes(1)[0] === 1;
+      const key = Buffer.from(reader.bytes()).toString('latin1');
+      if (isPut) reader.bytes();
+      if (isPut && key.startsWith(COMMIT_PREFIX)) return numberInKey(key);
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
   }
   return undefined;
 }

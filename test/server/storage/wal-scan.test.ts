@@ -286,6 +286,24 @@ describe('opening', () => {
     },
   );
 
+  test('what stands behind a fault and is a record, but no commit, decides nothing', async () => {
+    const own = join(folder.path, 'strange');
+    mkdirSync(own);
+    const store = await openLevelStore({ path: own, createIfMissing: true });
+    await store.commit([{ key: commitKey(1), value: utf8('1') }]);
+    const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
+    const file = join(own, name as string);
+    const offset = statSync(file).size;
+    await store.commit([{ key: commitKey(2), value: new Uint8Array(60_000) }]);
+    await store.close();
+    const bytes = readFileSync(file);
+    flip(bytes, offset + 500, 1);
+    // In the next block: a whole record that no batch of LevelDB is.
+    const strange = writeLogFile([Uint8Array.from({ length: 40 }, () => 0xff)]);
+    writeFileSync(file, concatBytes(bytes.subarray(0, 32_768), strange));
+    expect(checkLogFiles(own, 1)).toEqual({ file, offset });
+  });
+
   test('a log file that was begun when a memory was written into a table, and begins with a broken record, likewise', async () => {
     const own = join(folder.path, 'flushed');
     mkdirSync(own);
