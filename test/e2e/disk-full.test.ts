@@ -25,11 +25,15 @@ describe('the runs of `npm run test:faults -- disk-full` turn red', () => {
     'on a server that goes on after a failed write',
     async () => {
       const { build, remove } = plant(FAILURE_FORGOTTEN);
-      // Ends at the first violation. On a busy machine no write may fall into the gap, and the watermark holds: then it is tried again.
-      const report = await strokeRun({ size: 24, cycles: 8, seed: 1, build });
-      console.log(JSON.stringify(report).slice(0, 900));
+      // Ends at the first violation, or when the disk is full of its own data. Where no write fell into the gap the watermark held: then it is tried again.
+      let said = '';
+      for (let seed = 1; seed <= 4 && said === ''; seed++) {
+        const report = await strokeRun({ size: 24, cycles: 8, seed, build });
+        console.log(JSON.stringify(report).slice(0, 900));
+        said = report.violations.join('\n');
+      }
       // Either it is seen to take an append, or LevelDB lost what it acknowledged behind the torn record, which is why it must not go on.
-      expect(report.violations.join('\n')).toMatch(/went on after a failed write|, acknowledged at \d+, is lost/);
+      expect(said).toMatch(/went on after a failed write|, acknowledged at \d+, is lost/);
       remove();
     },
     180_000,
