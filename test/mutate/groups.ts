@@ -43,6 +43,16 @@ export const GROUPS: readonly Group[] = [
     mutate: ['server/recovery.ts'],
     tests: ['server/recovery', 'server/log-life', 'server/key-rotation', 'server/cosigning/cosigning'],
   },
+  {
+    name: 'read-back',
+    mutate: ['server/read-back.ts'],
+    tests: ['server/read-back', 'server/publisher', 'server/key-rotation'],
+  },
+  {
+    name: 'wal-scan',
+    mutate: ['server/storage/wal-scan.ts', 'server/storage/table-lookup.ts'],
+    tests: ['server/storage/table-lookup', 'server/storage/wal-scan'],
+  },
   { name: 'heads', mutate: ['server/heads.ts'], tests: ['server/heads'] },
   { name: 'adopt', mutate: ['server/adopt.ts'], tests: ['server/data-directory'] },
 ];

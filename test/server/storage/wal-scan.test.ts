@@ -147,6 +147,24 @@ describe('opening', () => {
     expect(codeOf(() => checkLogFiles(path))).toBe('unreadable');
   });
 
+  test('the newest file is the one with the highest number, and what has another name is none', () => {
+    const whole = readFileSync(logFile());
+    const torn = whole.subarray(0, whole.length - 3);
+    const [older, newer] = [logFile(), join(path, '900001.log')];
+    writeFileSync(newer, torn);
+    expect(codeOf(() => checkLogFiles(path))).toBeUndefined();
+    writeFileSync(older, torn);
+    writeFileSync(newer, whole);
+    expect(codeOf(() => checkLogFiles(path))).toBe('unreadable');
+    writeFileSync(older, whole);
+    const damaged = new Uint8Array(whole);
+    flip(damaged, 1000, 0);
+    for (const name of ['x900002.log', '900002.logx', '900002.log.old']) writeFileSync(join(path, name), damaged);
+    expect(codeOf(() => checkLogFiles(path))).toBeUndefined();
+    // Nor does a folder without any: it is what a first start finds.
+    expect(checkLogFiles(join(path, 'none'))).toBeUndefined();
+  });
+
   test('of a torn record whose rest is zeros LevelDB tells, so it does not get to see it', async () => {
     const bytes = readFileSync(logFile());
     let cuts = 0;
@@ -285,6 +303,44 @@ describe('opening', () => {
       }
     },
   );
+
+  test('of a broken record the promised commit decides: one before it, and not too far', async () => {
+    const own = join(folder.path, 'broken-last');
+    mkdirSync(own);
+    const store = await openLevelStore({ path: own, createIfMissing: true });
+    const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
+    const file = join(own, name as string);
+    const ends = [0];
+    for (let n = 1; n <= 6; n++) {
+      await store.commit([
+        { key: 'n/before', value: utf8(`${n}`) },
+        { key: commitKey(n), value: utf8(`commit ${n}`) },
+      ]);
+      ends.push(statSync(file).size);
+    }
+    const last = ends[6] as number;
+    await store.commit([{ key: 'n/after', value: utf8('no commit') }]);
+    const other = statSync(file).size;
+    await store.commit([{ key: commitKey(7), value: utf8('commit 7') }]);
+    await store.close();
+    const whole = readFileSync(file);
+    const broken = (size: number, at: number): void => {
+      const bytes = new Uint8Array(whole.subarray(0, size));
+      flip(bytes, at, 2);
+      writeFileSync(file, bytes);
+    };
+
+    broken(last, last - 3);
+    const offset = ends[5] as number;
+    for (const promised of [3, 4, 5]) expect(checkLogFiles(own, promised)).toEqual({ file, offset });
+    for (const promised of [1, 2, 6, 7]) expect(codeOf(() => checkLogFiles(own, promised))).toBe('unreadable');
+    // Commits that were promised stand behind it.
+    broken(last, (ends[4] as number) - 3);
+    for (const promised of [4, 5, 6]) expect(codeOf(() => checkLogFiles(own, promised))).toBe('unreadable');
+    // What came last is no commit, and nobody knows when.
+    broken(whole.length, other + 20);
+    expect(codeOf(() => checkLogFiles(own, 6))).toBe('unreadable');
+  });
 
   test('what stands behind a fault and is a record, but no commit, decides nothing', async () => {
     const own = join(folder.path, 'strange');
