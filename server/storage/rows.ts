@@ -33,7 +33,7 @@ const EDGE_FIXED = 1 + 8 + 8 + HASH_SIZE + 8 + 8;
 export function encodeEdge(edge: Edge, slab?: Slab): Uint8Array {
   const { treeSize, lastReceivedAt, rootHash, head, frontier } = edge;
   const size = EDGE_FIXED + frontier.length * HASH_SIZE;
-  const bytes = slab === undefined ? new Uint8Array(size) : slab.take(size);
+  const bytes = slab?.take(size) ?? new Uint8Array(size);
   bytes[0] = EDGE_FORMAT;
   writeU64(bytes, 1, treeSize);
   writeU64(bytes, 9, lastReceivedAt);
@@ -79,7 +79,7 @@ export interface EventRow {
 export function encodeEventRow({ salt, header, event }: EventRow, slab?: Slab): Uint8Array {
   const start = 1 + SALT_SIZE + 2;
   const size = start + header.length + event.length;
-  const out = slab === undefined ? new Uint8Array(size) : slab.take(size);
+  const out = slab?.take(size) ?? new Uint8Array(size);
   out[0] = EVENT_PLAIN;
   out.set(salt, 1);
   writeU16(out, 1 + SALT_SIZE, header.length);
@@ -109,7 +109,7 @@ export interface IdRow {
 
 /** u64 first leaf index ‖ u64 number of entries. */
 export function encodeIdRow({ leafIndex, count }: IdRow, slab?: Slab): Uint8Array {
-  const out = slab === undefined ? new Uint8Array(16) : slab.take(16);
+  const out = slab?.take(16) ?? new Uint8Array(16);
   writeU64(out, 0, leafIndex);
   writeU64(out, 8, count);
   return out;

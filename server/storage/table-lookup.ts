@@ -4,25 +4,31 @@ import { type Manifest, type TableFile, tableFile, userKey } from './manifest.ts
 import type { Range } from './store.ts';
 import { entries, parseHandle, readBlock, readFooter, tableDamage } from './table-format.ts';
 
-/** Whether a table says anything of a key in this range, be it that it was deleted. Throws StorageError `unreadable` where one that may is damaged. */
-export function inTables(path: string, { tables }: Manifest, range: Pick<Range, 'gte' | 'lt'>): boolean {
-  return tables.some(
-    (table) => table.smallest < range.lt && range.gte <= table.largest && isIn(tableFile(path, table), table, range),
-  );
+/** The last key of this range that a table says anything of, be it that it was deleted. Throws StorageError `unreadable` where one that may is damaged. */
+export function lastInTables(path: string, { tables }: Manifest, range: Pick<Range, 'gte' | 'lt'>): string | undefined {
+  let last: string | undefined;
+  for (const table of tables) {
+    if (table.smallest >= range.lt || range.gte > table.largest) continue;
+    const own = lastIn(tableFile(path, table), table, range);
+    if (own !== undefined && (last === undefined || own > last)) last = own;
+  }
+  return last;
 }
 
-function isIn(file: string, { size }: TableFile, { gte, lt }: Pick<Range, 'gte' | 'lt'>): boolean {
+function lastIn(file: string, { size }: TableFile, { gte, lt }: Pick<Range, 'gte' | 'lt'>): string | undefined {
   let fd: number | undefined;
+  let last: string | undefined;
   try {
     fd = openSync(file, 'r');
-    for (const { key: last, value } of entries(readBlock(fd, readFooter(fd, size).index))) {
-      if (userKey(last) < gte) continue;
+    for (const { key: end, value } of entries(readBlock(fd, readFooter(fd, size).index))) {
+      if (userKey(end) < gte) continue;
       for (const row of entries(readBlock(fd, parseHandle(value)))) {
         const key = userKey(row.key);
-        if (key >= gte) return key < lt;
+        if (key >= lt) return last;
+        if (key >= gte) last = key;
       }
     }
-    return false;
+    return last;
   } catch (cause) {
     throw tableDamage(file, cause);
   } finally {

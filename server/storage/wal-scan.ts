@@ -17,7 +17,7 @@ import { COMMIT_PREFIX, commitKey, numberInKey } from './keys.ts';
 import { type LogFault, recordsBehind, scanLog } from './log-format.ts';
 import { type Manifest, Reader, readManifest } from './manifest.ts';
 import { prefixRange, StorageError } from './store.ts';
-import { inTables } from './table-lookup.ts';
+import { lastInTables } from './table-lookup.ts';
 
 /** What is left of a record that was being written and that LevelDB must not see: it would tell of damage. */
 export interface BrokenTail {
@@ -79,29 +79,29 @@ function isBehind(
   const isTooNew = (n: number | undefined): boolean => n !== undefined && n > promised + MOST_ADOPTED;
   const [newest] = files as [string];
   for (const data of recordsBehind(readFileSync(newest), fault)) if (isTooNew(commitIn(data))) return false;
-  for (const file of files) {
-    let last: Uint8Array | undefined;
-    scanLog(readFileSync(file), (data) => {
-      last = data;
-    });
-    if (last === undefined) continue;
-    const n = commitIn(last);
-    return n !== undefined && promised <= n && !isTooNew(n);
-  }
-  return manifest !== undefined && lastInTables(path, manifest, promised);
+  const last = files.map(lastRecord).find((data) => data !== undefined);
+  const n = last === undefined ? lastCommitInTables(path, manifest, promised) : commitIn(last);
+  return n !== undefined && promised <= n && !isTooNew(n);
 }
 
-/** Whether the tables know of the promised commit and of none that may not follow on it yet. What a damaged one knows is not known. */
-function lastInTables(path: string, manifest: Manifest, promised: number): boolean {
+/** Data of the last whole record before the first fault of a log file. */
+function lastRecord(file: string): Uint8Array | undefined {
+  let last: Uint8Array | undefined;
+  scanLog(readFileSync(file), (data) => {
+    last = data;
+  });
+  return last;
+}
+
+/** Number of the last commit, from this one on, that the tables know of. What a damaged one knows is not known. */
+function lastCommitInTables(path: string, manifest: Manifest | undefined, from: number): number | undefined {
+  if (manifest === undefined) return undefined;
   const { lt } = prefixRange(COMMIT_PREFIX, 1);
-  const tooNew = commitKey(promised + MOST_ADOPTED + 1);
   try {
-    return (
-      inTables(path, manifest, { gte: commitKey(promised), lt: tooNew }) &&
-      !inTables(path, manifest, { gte: tooNew, lt })
-    );
+    const key = lastInTables(path, manifest, { gte: commitKey(from), lt });
+    return key === undefined ? undefined : numberInKey(key);
   } catch (error) {
-    if (error instanceof StorageError) return false;
+    if (error instanceof StorageError) return undefined;
     throw error;
   }
 }

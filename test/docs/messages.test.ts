@@ -9,20 +9,15 @@ import { ROOT } from '../support/spawn-server.ts';
 
 /** What opens a data directory, keeps watch over it, or commits to it: every refusal in these files can end the process. */
 const SOURCES = [
+  ...['data-directory', 'guard', 'lock', 'recovery', 'secrets', 'start-rules', 'log-state', 'heads', 'publisher'],
+  ...['access', 'log', 'tree-reader', 'storage/level', 'storage/wal-scan', 'storage/table-format', 'process-life'],
   ...[
-    'data-directory',
-    'guard',
-    'lock',
-    'recovery',
-    'secrets',
-    'start-rules',
-    'log-state',
-    'heads',
-    'publisher',
+    'witness/witness-directory',
+    'witness/witness-store',
+    'cosigning/withheld',
+    'cosigning/contradiction',
     'read-back',
   ],
-  ...['access', 'log', 'tree-reader', 'storage/level', 'storage/wal-scan', 'storage/table-format', 'process-life'],
-  ...['witness/witness-directory', 'witness/witness-store', 'cosigning/withheld', 'cosigning/contradiction'],
 ].map((name) => `server/${name}.ts`);
 
 /** A call that makes such an error, up to its message. */

@@ -6,7 +6,7 @@ import { COMMIT_PREFIX, commitKey } from '../../../server/storage/keys.ts';
 import { openLevelStore } from '../../../server/storage/level.ts';
 import { type Manifest, readManifest, tableFile } from '../../../server/storage/manifest.ts';
 import { prefixRange } from '../../../server/storage/store.ts';
-import { inTables } from '../../../server/storage/table-lookup.ts';
+import { lastInTables } from '../../../server/storage/table-lookup.ts';
 import { temporaryFolder } from '../../support/spawn-server.ts';
 
 /** Enough for several tables of a small write buffer, and for several blocks in each. */
@@ -38,17 +38,18 @@ const only = (key: string): { gte: string; lt: string } => ({ gte: key, lt: `${k
 test('finds every key that is there and none that is not', () => {
   expect(manifest.tables.length).toBeGreaterThan(1);
   for (let n = 11; n <= COMMITS; n++) {
-    expect(inTables(path, manifest, only(commitKey(n)))).toBe(true);
-    expect(inTables(path, manifest, only(`${commitKey(n)}x`))).toBe(false);
-    expect(inTables(path, manifest, { gte: `${commitKey(n)}x`, lt: commitKey(n + 1) })).toBe(false);
+    expect(lastInTables(path, manifest, only(commitKey(n)))).toBe(commitKey(n));
+    expect(lastInTables(path, manifest, only(`${commitKey(n)}x`))).toBeUndefined();
+    expect(lastInTables(path, manifest, { gte: `${commitKey(n)}x`, lt: commitKey(n + 1) })).toBeUndefined();
+    expect(lastInTables(path, manifest, { gte: commitKey(11), lt: `${commitKey(n)}x` })).toBe(commitKey(n));
   }
   const { gte, lt } = prefixRange(COMMIT_PREFIX, 1);
-  expect(inTables(path, manifest, { gte, lt })).toBe(true);
-  expect(inTables(path, manifest, { gte: commitKey(COMMITS), lt })).toBe(true);
-  expect(inTables(path, manifest, { gte: commitKey(COMMITS + 1), lt })).toBe(false);
-  expect(inTables(path, manifest, { gte: 'a', lt: gte })).toBe(false);
-  expect(inTables(path, manifest, { gte: lt, lt: 'z' })).toBe(false);
-  expect(inTables(path, { ...manifest, tables: [] }, { gte, lt })).toBe(false);
+  expect(lastInTables(path, manifest, { gte, lt })).toBe(commitKey(COMMITS));
+  expect(lastInTables(path, manifest, { gte: commitKey(COMMITS), lt })).toBe(commitKey(COMMITS));
+  expect(lastInTables(path, manifest, { gte: commitKey(COMMITS + 1), lt })).toBeUndefined();
+  expect(lastInTables(path, manifest, { gte: 'a', lt: gte })).toBeUndefined();
+  expect(lastInTables(path, manifest, { gte: lt, lt: 'z' })).toBeUndefined();
+  expect(lastInTables(path, { ...manifest, tables: [] }, { gte, lt })).toBeUndefined();
 });
 
 test('a damaged table is named where it may hold the key, and not read where it cannot', () => {
@@ -59,10 +60,16 @@ test('a damaged table is named where it may hold the key, and not read where it 
       file,
       content.map((byte) => 255 - byte),
     );
-    expect(() => inTables(path, { ...manifest, tables: [table] }, only(table.smallest))).toThrow(`${file} is damaged`);
-    expect(() => inTables(path, { ...manifest, tables: [table] }, only(table.largest))).toThrow(`${file} is damaged`);
-    expect(inTables(path, { ...manifest, tables: [table] }, { gte: 'a', lt: table.smallest })).toBe(false);
-    expect(inTables(path, { ...manifest, tables: [table] }, { gte: `${table.largest}\0`, lt: 'z' })).toBe(false);
+    expect(() => lastInTables(path, { ...manifest, tables: [table] }, only(table.smallest))).toThrow(
+      `${file} is damaged`,
+    );
+    expect(() => lastInTables(path, { ...manifest, tables: [table] }, only(table.largest))).toThrow(
+      `${file} is damaged`,
+    );
+    expect(lastInTables(path, { ...manifest, tables: [table] }, { gte: 'a', lt: table.smallest })).toBeUndefined();
+    expect(
+      lastInTables(path, { ...manifest, tables: [table] }, { gte: `${table.largest}\0`, lt: 'z' }),
+    ).toBeUndefined();
     writeFileSync(file, content);
   }
 });

@@ -43,9 +43,9 @@ beforeEach(async () => {
 
 afterEach(() => folder.remove());
 
-function logFile(): string {
-  const [name] = readdirSync(path).filter((file) => file.endsWith('.log'));
-  return join(path, name as string);
+function logFile(database = path): string {
+  const [name] = readdirSync(database).filter((file) => file.endsWith('.log'));
+  return join(database, name as string);
 }
 
 function flip(bytes: Uint8Array, at: number, bit: number): void {
@@ -199,21 +199,20 @@ describe('opening', () => {
         mkdirSync(own);
         const promised = 4;
         let store = await openLevelStore({ path: own, createIfMissing: true });
-        const logs = (): string[] => readdirSync(own).filter((each) => each.endsWith('.log'));
         let from = 0;
         for (let n = 1; n <= promised + 2; n++) {
           const size = random() < 0.4 ? below(100_000) : below(4000);
           await store.commit([{ key: commitKey(n), value: Uint8Array.from({ length: size }, (_, i) => i % 256) }]);
           if (n !== promised) continue;
           if (where === 'in the same log file') {
-            from = statSync(join(own, logs()[0] as string)).size;
+            from = statSync(logFile(own)).size;
           } else {
             await store.close();
             store = await openLevelStore({ path: own, createIfMissing: false });
           }
         }
         await store.close();
-        const file = join(own, logs()[0] as string);
+        const file = logFile(own);
         // Of the last two, sectors are lost, and the file may be shorter, or longer, than what is in it.
         const left = new Uint8Array(readFileSync(file));
         const sector = random() < 0.5 ? 512 : 4096;
@@ -245,8 +244,7 @@ describe('opening', () => {
     store = await openLevelStore({ path: own, createIfMissing: false });
     await store.commit([{ key: commitKey(301), value: utf8('301') }]);
     await store.close();
-    const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
-    const file = join(own, name as string);
+    const file = logFile(own);
     const bytes = readFileSync(file);
     flip(bytes, 20, 3);
     writeFileSync(file, bytes);
@@ -280,8 +278,7 @@ describe('opening', () => {
       await store.commit([{ key: commitKey(1), value: utf8('1') }]);
       await store.close();
       store = await openLevelStore({ path: own, createIfMissing: false });
-      const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
-      const file = join(own, name as string);
+      const file = logFile(own);
       const ends = [0];
       for (let n = 2; n <= 30; n++) {
         await store.commit([{ key: commitKey(n), value: new Uint8Array(size).fill(n) }]);
@@ -308,8 +305,7 @@ describe('opening', () => {
     const own = join(folder.path, 'broken-last');
     mkdirSync(own);
     const store = await openLevelStore({ path: own, createIfMissing: true });
-    const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
-    const file = join(own, name as string);
+    const file = logFile(own);
     const ends = [0];
     for (let n = 1; n <= 6; n++) {
       await store.commit([
@@ -347,8 +343,7 @@ describe('opening', () => {
     mkdirSync(own);
     const store = await openLevelStore({ path: own, createIfMissing: true });
     await store.commit([{ key: commitKey(1), value: utf8('1') }]);
-    const [name] = readdirSync(own).filter((each) => each.endsWith('.log'));
-    const file = join(own, name as string);
+    const file = logFile(own);
     const offset = statSync(file).size;
     await store.commit([{ key: commitKey(2), value: new Uint8Array(60_000) }]);
     await store.close();
